@@ -1,0 +1,25 @@
+/// Rows as a model reads them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeatureBatch {
+    /// Rows in the batch.
+    pub n_rows: usize,
+    /// Numeric features per row.
+    pub n_numeric: usize,
+    /// Categorical features per row.
+    pub n_categorical: usize,
+    /// Normalised numbers, row-major `[n_rows, n_numeric]`, always finite.
+    pub numeric: Vec<f32>,
+    /// Category codes, row-major `[n_rows, n_categorical]`, each below its feature's cardinality.
+    pub categorical: Vec<u32>,
+}
+
+/// Rows of the feature table: what a model reads and what it is to learn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabelledBatch {
+    /// Model input.
+    pub features: FeatureBatch,
+    /// Class index, value or count per row.
+    pub labels: Vec<f32>,
+    /// Weight per row, where the schema declares one.
+    pub weights: Option<Vec<f32>>,
+}

@@ -1,0 +1,146 @@
+//! What the types of the pipeline file cannot say. No I/O.
+
+use cupola_training::split::SplitKind;
+
+use super::config::{ModelConfig, Pipeline};
+use super::load::nearest;
+
+/// A contradiction, with the key it is at.
+pub struct Finding {
+    pub key: String,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// All contradictions of a pipeline.
+pub fn check(pipeline: &Pipeline) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    check_name(pipeline, &mut findings);
+    check_columns(pipeline, &mut findings);
+    check_split(pipeline, &mut findings);
+    check_model(pipeline, &mut findings);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn push(&mut self, key: impl Into<String>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.0.push(Finding { key: key.into(), message: message.into(), help: help.into() });
+    }
+}
+
+fn check_name(pipeline: &Pipeline, findings: &mut Findings) {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if pipeline.name.is_empty() || pipeline.name.starts_with('.') || !pipeline.name.chars().all(ok) {
+        findings.push(
+            "name",
+            format!("{:?} cannot name a model", pipeline.name),
+            Some("use letters, digits, `-`, `_` and `.`, not starting with a dot".into()),
+        );
+    }
+    if !(0.0..=1.0).contains(&pipeline.max_quarantined) {
+        findings.push("max_quarantined", "the share must be between 0 and 1", None);
+    }
+}
+
+fn check_columns(pipeline: &Pipeline, findings: &mut Findings) {
+    let schema = &pipeline.schema;
+    if schema.label.is_none() {
+        findings.push(
+            "schema.label",
+            "no label: the schema does not say which column to learn",
+            Some("add `label = \"COLUMN\"` under [schema]".into()),
+        );
+    }
+    // Without declared columns the schema is inferred from the source when the run starts.
+    if schema.columns.is_empty() {
+        return;
+    }
+    let known = |name: &str| schema.columns.contains_key(name) || pipeline.features.sql.contains_key(name);
+    let mut references: Vec<(String, &str)> = Vec::new();
+    references.extend(schema.label.iter().map(|c| ("schema.label".into(), c.as_str())));
+    references.extend(schema.time.iter().map(|c| ("schema.time".into(), c.as_str())));
+    references.extend(schema.weight.iter().map(|c| ("schema.weight".into(), c.as_str())));
+    references.extend(schema.key.iter().map(|c| ("schema.key".into(), c.as_str())));
+    references.extend(pipeline.split.by.iter().map(|c| ("split.by".into(), c.as_str())));
+    references
+        .extend(pipeline.features.numeric.iter().flatten().map(|c| ("features.numeric".into(), c.as_str())));
+    references.extend(
+        pipeline.features.categorical.iter().flatten().map(|c| ("features.categorical".into(), c.as_str())),
+    );
+    references.extend(pipeline.prepare.impute.keys().map(|c| (format!("prepare.impute.{c}"), c.as_str())));
+    references.extend(pipeline.prepare.clip.keys().map(|c| (format!("prepare.clip.{c}"), c.as_str())));
+    for (key, column) in references {
+        if known(column) {
+            continue;
+        }
+        let names = schema.columns.keys().chain(pipeline.features.sql.keys()).map(String::as_str);
+        let help = match nearest(column, names) {
+            Some(name) => format!("did you mean `{name}`? Declare other columns under [schema.columns]"),
+            None => "declare it under [schema.columns]".into(),
+        };
+        findings.push(key, format!("there is no column `{column}`"), Some(help));
+    }
+    if let Some(label) = &schema.label {
+        let lists =
+            [("numeric", &pipeline.features.numeric), ("categorical", &pipeline.features.categorical)];
+        for (list, names) in lists {
+            if names.as_ref().is_some_and(|names| names.contains(label)) {
+                findings.push(
+                    format!("features.{list}"),
+                    format!("the label `{label}` cannot be a feature: it is what the model learns"),
+                    Some(format!("take `{label}` out of the list")),
+                );
+            }
+        }
+    }
+}
+
+fn check_split(pipeline: &Pipeline, findings: &mut Findings) {
+    let split = &pipeline.split;
+    for (key, share) in [("split.validation", split.validation), ("split.test", split.test)] {
+        if !(0.0..1.0).contains(&share) {
+            findings.push(key, "a share must be at least 0 and below 1", None);
+        }
+    }
+    if split.validation + split.test >= 1.0 {
+        findings.push(
+            "split",
+            "validation and test leave no rows to train on",
+            Some("their sum must be below 1".into()),
+        );
+    }
+    match split.kind {
+        Some(SplitKind::Time) if pipeline.schema.time.is_none() => findings.push(
+            "split.kind",
+            "a time split needs the column with the event time",
+            Some("add `time = \"COLUMN\"` under [schema]".into()),
+        ),
+        Some(SplitKind::Group) if split.by.is_none() => findings.push(
+            "split.kind",
+            "a group split needs the column whose rows stay together",
+            Some("add `by = \"COLUMN\"` under [split]".into()),
+        ),
+        _ => {}
+    }
+}
+
+fn check_model(pipeline: &Pipeline, findings: &mut Findings) {
+    let ModelConfig::Mlp(mlp) = &pipeline.model;
+    if mlp.hidden.contains(&0) {
+        findings.push("model.hidden", "a layer needs at least one unit", None);
+    }
+    if !(0.0..1.0).contains(&mlp.dropout) {
+        findings.push("model.dropout", "the share of dropped units must be at least 0 and below 1", None);
+    }
+    if pipeline.train.batch_rows == Some(0) {
+        findings.push("train.batch_rows", "a step needs at least one row", None);
+    }
+    if pipeline.train.learning_rate <= 0.0 {
+        findings.push("train.learning_rate", "the learning rate must be above 0", None);
+    }
+    if pipeline.train.epochs_max == 0 {
+        findings.push("train.epochs_max", "at least one epoch is needed", None);
+    }
+}

@@ -1,0 +1,77 @@
+//! From raw data to a served model, through the binary, as a user does it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use support::{Desk, TRANSACTION};
+
+#[test]
+fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
+    let desk = Desk::with_card_fraud(20_000, 2);
+    let pipeline = desk.text("pipeline.toml");
+    let first = desk.ok(&["run", &pipeline, "--device", "cpu"]);
+    assert!(first.out.contains("version 1 is champion"), "{}", first.out);
+
+    let second = desk.ok(&["run", &pipeline, "--device", "cpu"]);
+    assert_eq!(second.err.matches("unchanged").count(), 6, "nothing changed, so nothing runs again");
+
+    let scores = desk.text("scores.csv");
+    desk.ok(&["predict", "card-fraud", &desk.text("data/transactions.parquet"), "-o", &scores]);
+    assert_eq!(desk.read("scores.csv").lines().count(), 20_001, "a line per row and the header");
+
+    let one = desk.write("one.jsonl", TRANSACTION);
+    desk.ok(&["predict", "card-fraud", &one, "-o", &desk.text("one.csv")]);
+    let line = desk.read("one.csv").lines().nth(1).unwrap().to_owned();
+    let offline: f32 = line.split(',').nth(1).unwrap().parse().unwrap();
+
+    let server = desk.serve(&pipeline);
+    let (status, reply) = server.predict("card-fraud", TRANSACTION);
+    assert_eq!(status, 200, "{reply}");
+    let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
+    assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
+    let (status, reply) = server.predict("card-fraud", r#"{"amount":"much"}"#);
+    assert_eq!(status, 422, "{reply}");
+    assert!(reply.to_string().contains("amount"), "{reply}");
+}
+
+#[test]
+fn a_wrong_key_is_shown_in_the_file_with_the_nearest_known_name() {
+    let desk = Desk::new();
+    let path = desk.write(
+        "pipeline.toml",
+        "name = \"x\"\n[source]\nkind = \"files\"\npath = \"x.csv\"\n[train]\nlerning_rate = 0.1\n",
+    );
+    let done = desk.cupola(&["validate", &path]);
+    done.refused(3, &["lerning_rate", "learning_rate"]);
+    assert!(done.err.contains("pipeline.toml:6"), "{}", done.err);
+}
+
+#[test]
+fn contradictions_are_all_reported_with_their_keys() {
+    let desk = Desk::new();
+    let file = "name = \"x\"\n[source]\nkind = \"files\"\npath = \"x.csv\"\n[schema]\nlabel = \"y\"\n[schema.columns]\nyy = { type = \"bool\" }\n[split]\nkind = \"time\"\n";
+    let path = desk.write("pipeline.toml", file);
+    desk.cupola(&["validate", &path]).refused(3, &["did you mean `yy`", "a time split needs"]);
+}
+
+#[test]
+fn a_missing_source_and_an_unknown_model_have_their_exit_codes() {
+    let desk = Desk::new();
+    let file = "name = \"x\"\n[source]\nkind = \"files\"\npath = \"x.csv\"\n[schema]\nlabel = \"y\"\n";
+    let path = desk.write("pipeline.toml", file);
+    desk.cupola(&["run", &path, "--device", "cpu"]).refused(4, &["x.csv"]);
+    desk.cupola(&["predict", "nobody", "x.csv", "-o", "y.csv"]).refused(8, &["nobody"]);
+    desk.cupola(&["run", &path, "--device", "tpu"]).refused(3, &["tpu"]);
+}
+
+#[test]
+fn the_reference_page_is_current() {
+    let desk = Desk::new();
+    for (command, file) in [("reference", "reference.md"), ("json", "pipeline.schema.json")] {
+        let shown = desk.command(&["schema", command]).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let kept = std::fs::read_to_string(format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR")));
+        let kept = kept.unwrap_or_default();
+        assert_eq!(shown.trim(), kept.trim(), "run `cupola schema {command} > docs/{file}`");
+    }
+}

@@ -1,0 +1,16 @@
+//! How good predictions are. Definitions follow scikit-learn, ties and weights included.
+
+mod binary;
+mod config;
+mod counts;
+mod curves;
+mod error;
+mod evaluate;
+mod multiclass;
+mod numbers;
+
+pub use config::{CostConfig, EvaluateConfig};
+pub use curves::{CalibrationBin, CurvePoint, Curves};
+pub use error::MetricsError;
+pub use evaluate::{Evaluation, Predictions, evaluate, evaluate_at, greater_is_better, metric_names};
+pub(crate) use evaluate::{expected_label, is_label};
