@@ -1,5 +1,4 @@
 //! Broken records out of the way, corrected, and back, through the binary, as a user does it.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,6 @@
 //! From raw data to a served model, through the binary, as a user does it.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
-use support::{Desk, TRANSACTION};
+use crate::support::{Desk, TRANSACTION};
 
 #[test]
 fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {

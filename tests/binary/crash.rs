@@ -1,12 +1,9 @@
 //! A run that is killed at any moment, and a second one started beside it.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Desk, Done};
+use crate::support::{Desk, Done};
 
 const RUN: [&str; 4] = ["run", "PIPELINE", "--device", "cpu"];
 

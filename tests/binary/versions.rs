@@ -1,12 +1,9 @@
 //! Several versions of a model: A/B routing, promotion, rollback, while the server runs.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::{Desk, TRANSACTION};
+use crate::support::{Desk, TRANSACTION};
 
 /// A desk with two versions of card-fraud, the second one trained with another seed.
 fn two_versions(route: &str) -> (Desk, String) {

@@ -1,6 +1,5 @@
 //! Bad input through the binary: a clear error with its exit code, or documented behaviour, and
 //! nothing is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
