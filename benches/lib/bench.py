@@ -63,6 +63,15 @@ def cupola():
     return str(target / "release" / "cupola")
 
 
+def example(name):
+    """Path of an example program, built from the sources."""
+    environment = dict(os.environ)
+    target = Path(environment.setdefault("CARGO_TARGET_DIR", str(CACHE / "target")))
+    command = ["cargo", "build", "--release", "--quiet", "--workspace", "--example", name]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return str(target / "release" / "examples" / name)
+
+
 @dataclass
 class Process:
     """A finished process: wall seconds, largest resident memory, what it wrote."""

@@ -1,4 +1,4 @@
-//! What turns features into scores: devices, networks, bundles, and the registry of versions.
+//! What turns features into scores: devices, networks, trees, bundles, and the registry of versions.
 //!
 //! This crate knows nothing of training loops, serving or experiments.
 
@@ -7,6 +7,8 @@ pub mod device;
 pub mod predict;
 
 pub mod mlp;
+
+pub mod trees;
 
 pub mod onnx;
 

@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Desk, Done};
+use crate::support::{self, Desk, Done};
 
 const RUN: [&str; 4] = ["run", "PIPELINE", "--device", "cpu"];
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Desk, TRANSACTION};
+use crate::support::{self, Desk, TRANSACTION};
 
 /// A desk with two versions of card-fraud, the second one trained with another seed.
 fn two_versions(route: &str) -> (Desk, String) {

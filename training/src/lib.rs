@@ -1,4 +1,5 @@
-//! From a feature table to a trained network: splits, metrics, the trainer with its checkpoints.
+//! From a feature table to a trained model: splits, metrics, the trainer of networks and the booster of trees,
+//! both with checkpoints.
 //!
 //! This crate never sees serving; a bundle is all that passes between them.
 
@@ -9,3 +10,7 @@ pub mod metrics;
 pub mod tracker;
 
 pub mod trainer;
+
+pub mod boosting;
+
+mod simd;

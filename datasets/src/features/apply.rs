@@ -118,6 +118,7 @@ struct NumericOp {
 enum Step {
     Missing,
     Constant,
+    Raw { clip: [f64; 2] },
     Value { impute: f64, clip: [f64; 2], scale: ReadyScale },
 }
 
@@ -130,11 +131,17 @@ enum ReadyScale {
 
 impl Step {
     fn new(feature: &str, step: &NumericStep) -> Result<Self, PlanError> {
-        let NumericStep::Value { impute, clip, scale } = step else { return Ok(Self::Missing) };
         let fail = |reason: &str| Err(PlanError::Feature { feature: feature.into(), reason: reason.into() });
+        let (NumericStep::Value { clip, .. } | NumericStep::Raw { clip }) = step else {
+            return Ok(Self::Missing);
+        };
         let clip = clip.unwrap_or([f64::MIN, f64::MAX]);
-        if !impute.is_finite() || clip.iter().any(|c| c.is_nan()) || clip[0] > clip[1] {
-            return fail("its impute value or clip limits are not numbers; the plan file is damaged");
+        if clip.iter().any(|c| c.is_nan()) || clip[0] > clip[1] {
+            return fail("its clip limits are not numbers; the plan file is damaged");
+        }
+        let NumericStep::Value { impute, scale, .. } = step else { return Ok(Self::Raw { clip }) };
+        if !impute.is_finite() {
+            return fail("its impute value is not a number; the plan file is damaged");
         }
         let scale = match scale {
             Scale::Constant => return Ok(Self::Constant),
@@ -156,11 +163,17 @@ impl Step {
 
     /// Numbers (NaN: missing) to model input, each with its index to `put`.
     fn run(&self, taken: &[f64], mapped: &mut [f64], mut put: impl FnMut(usize, f32)) {
-        let Self::Value { impute, clip, scale } = self else {
-            if matches!(self, Self::Missing) {
-                taken.iter().enumerate().for_each(|(i, x)| put(i, f32::from(u8::from(x.is_nan()))));
+        let limit = f64::from(f32::MAX);
+        let (impute, clip, scale) = match self {
+            Self::Value { impute, clip, scale } => (impute, clip, scale),
+            Self::Raw { clip } => {
+                let raw = |x: f64| x.clamp(clip[0], clip[1]).clamp(-limit, limit) as f32;
+                return taken.iter().enumerate().for_each(|(i, x)| put(i, raw(*x)));
             }
-            return;
+            Self::Missing => {
+                return taken.iter().enumerate().for_each(|(i, x)| put(i, f32::from(u8::from(x.is_nan()))));
+            }
+            Self::Constant => return,
         };
         for (out, x) in mapped.iter_mut().zip(taken) {
             let x = if x.is_nan() { *impute } else { *x };
@@ -171,7 +184,6 @@ impl Step {
             ReadyScale::Standard { mean, sd } => mapped.iter_mut().for_each(|x| *x = (*x - mean) / sd),
             ReadyScale::Quantile(map) => map.map(mapped),
         }
-        let limit = f64::from(f32::MAX);
         mapped.iter().enumerate().for_each(|(i, z)| put(i, z.clamp(-limit, limit) as f32));
     }
 }

@@ -7,7 +7,7 @@ pub struct FeatureBatch {
     pub n_numeric: usize,
     /// Categorical features per row.
     pub n_categorical: usize,
-    /// Normalised numbers, row-major `[n_rows, n_numeric]`, always finite.
+    /// Numbers, row-major `[n_rows, n_numeric]`: finite, or NaN where a raw one is missing.
     pub numeric: Vec<f32>,
     /// Category codes, row-major `[n_rows, n_categorical]`, each below its feature's cardinality.
     pub categorical: Vec<u32>,

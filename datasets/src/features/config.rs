@@ -26,8 +26,9 @@ pub struct FeaturesConfig {
     /// in double quotes. A row on which the expression fails (division by zero) has no value.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub sql: IndexMap<String, String>,
-    /// How numbers are brought to one scale.
-    pub normalise: Normalise,
+    /// How numbers are brought to one scale. Default: `quantile` for networks, `raw` for trees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<Normalise>,
     /// How categories become codes.
     pub categories: CategoricalConfig,
     /// Rows of the training part that quantiles are learned from; a seeded sample when there are more.
@@ -41,7 +42,7 @@ impl Default for FeaturesConfig {
             categorical: None,
             exclude: Vec::new(),
             sql: IndexMap::new(),
-            normalise: Normalise::default(),
+            normalise: None,
             categories: CategoricalConfig::default(),
             fit_rows_max: 200_000,
         }
@@ -58,8 +59,11 @@ pub enum Normalise {
     Quantile,
     /// Mean 0, standard deviation 1.
     Standard,
-    /// As they are.
+    /// As they are, missing ones imputed.
     None,
+    /// As they are, missing ones too (unless `prepare.impute` names the column). For trees, which learn
+    /// where missing numbers go.
+    Raw,
 }
 
 /// How categories become codes. Code 0 is "missing", code 1 "unknown or rare".

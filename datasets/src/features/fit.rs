@@ -52,7 +52,7 @@ pub fn fit(
         .map(|(source, (_, _, fit))| {
             fit.finish(
                 &source.name,
-                features.normalise,
+                features.normalise.unwrap_or_default(),
                 prepare.impute.get(&source.name),
                 prepare.clip.get(&source.name),
             )

@@ -30,20 +30,24 @@ impl NumericFit {
         impute: Option<&Impute>,
         clip: Option<&Clip>,
     ) -> Vec<NumericFeature> {
+        let named = |step| NumericFeature { name: name.into(), source: name.into(), step };
         self.sample.retain(|x| !x.is_nan());
         self.sample.sort_unstable_by(f64::total_cmp);
+        let clip = clip.map(|clip| match clip {
+            Clip::Value(limits) => *limits,
+            Clip::Quantile(orders) => orders.map(|q| quantile(&self.sample, q)),
+        });
+        if normalise == Normalise::Raw && impute.is_none() {
+            return vec![named(NumericStep::Raw { clip: clip.filter(|c| !c[0].is_nan()) })];
+        }
         let impute = match impute {
             Some(Impute::Value(value)) => *value,
             Some(Impute::Statistic(ImputeStatistic::Mean)) => self.moments.mean,
             Some(Impute::Statistic(ImputeStatistic::Median)) | None => quantile(&self.sample, 0.5),
         };
-        let clip = clip.map(|clip| match clip {
-            Clip::Value(limits) => *limits,
-            Clip::Quantile(orders) => orders.map(|q| quantile(&self.sample, q)),
-        });
         let scale = self.scale(normalise, clip);
         let value = NumericStep::Value { impute: if impute.is_finite() { impute } else { 0.0 }, clip, scale };
-        let mut features = vec![NumericFeature { name: name.into(), source: name.into(), step: value }];
+        let mut features = vec![named(value)];
         if self.moments.n_missing > 0 && self.moments.n > 0 {
             features.push(NumericFeature {
                 name: format!("{name}.missing"),
@@ -69,7 +73,7 @@ impl NumericFit {
         }
         let two_valued = self.sample.iter().all(|x| *x == min || *x == max);
         match normalise {
-            Normalise::None => Scale::None,
+            Normalise::None | Normalise::Raw => Scale::None,
             Normalise::Quantile if !two_valued => Scale::Quantile { quantiles: quantiles(&self.sample) },
             Normalise::Quantile | Normalise::Standard => Scale::Standard { mean, sd },
         }

@@ -43,6 +43,13 @@ pub enum NumericStep {
         /// Normalisation.
         scale: Scale,
     },
+    /// As it is, pulled back to the limits; a missing number is NaN. For models that learn from
+    /// missing numbers.
+    Raw {
+        /// Limits to which a number is pulled back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clip: Option<[f64; 2]>,
+    },
     /// 1 where the number is missing, 0 elsewhere.
     Missing,
 }

@@ -1,10 +1,11 @@
-use cupola_datasets::features::FeaturesConfig;
+use cupola_datasets::features::{FeaturesConfig, Normalise};
 use cupola_datasets::prepare::PrepareConfig;
 use cupola_datasets::schema::Schema;
 use cupola_datasets::sources::SourceConfig;
 use cupola_models::DeviceChoice;
 use cupola_models::mlp::MlpConfig;
 use cupola_models::predict::TaskKind;
+use cupola_models::trees::GbdtConfig;
 use cupola_serving::ServeConfig;
 use cupola_training::metrics::EvaluateConfig;
 use cupola_training::split::SplitConfig;
@@ -71,6 +72,18 @@ fn max_quarantined() -> f64 {
 pub enum ModelConfig {
     /// A multi-layer perceptron for tables.
     Mlp(MlpConfig),
+    /// Gradient-boosted trees.
+    Gbdt(GbdtConfig),
+}
+
+impl ModelConfig {
+    /// How numbers reach the model unless the pipeline says so.
+    pub fn normalise(&self) -> Normalise {
+        match self {
+            Self::Mlp(_) => Normalise::Quantile,
+            Self::Gbdt(_) => Normalise::Raw,
+        }
+    }
 }
 
 impl Default for ModelConfig {

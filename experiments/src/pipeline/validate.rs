@@ -1,6 +1,11 @@
 //! What the types of the pipeline file cannot say. No I/O.
 
+use cupola_datasets::features::Normalise;
+use cupola_models::mlp::MlpConfig;
+use cupola_models::trees::GbdtConfig;
+use cupola_training::metrics::metric_names;
 use cupola_training::split::SplitKind;
+use cupola_training::trainer::TrainConfig;
 
 use super::config::{ModelConfig, Pipeline};
 use super::load::nearest;
@@ -127,7 +132,20 @@ fn check_split(pipeline: &Pipeline, findings: &mut Findings) {
 }
 
 fn check_model(pipeline: &Pipeline, findings: &mut Findings) {
-    let ModelConfig::Mlp(mlp) = &pipeline.model;
+    match &pipeline.model {
+        ModelConfig::Mlp(mlp) => check_mlp(mlp, pipeline, findings),
+        ModelConfig::Gbdt(gbdt) => check_gbdt(gbdt, pipeline, findings),
+    }
+}
+
+fn check_mlp(mlp: &MlpConfig, pipeline: &Pipeline, findings: &mut Findings) {
+    if pipeline.features.normalise == Some(Normalise::Raw) {
+        findings.push(
+            "features.normalise",
+            "`raw` leaves missing numbers missing, which a network cannot read",
+            Some("leave it out, or choose `quantile`, `standard` or `none`".into()),
+        );
+    }
     if mlp.hidden.contains(&0) {
         findings.push("model.hidden", "a layer needs at least one unit", None);
     }
@@ -142,5 +160,34 @@ fn check_model(pipeline: &Pipeline, findings: &mut Findings) {
     }
     if pipeline.train.epochs_max == 0 {
         findings.push("train.epochs_max", "at least one epoch is needed", None);
+    }
+}
+
+fn check_gbdt(gbdt: &GbdtConfig, pipeline: &Pipeline, findings: &mut Findings) {
+    for (key, expected) in gbdt.findings() {
+        findings.push(format!("model.{key}"), format!("expected {expected}"), None);
+    }
+    if let (Some(objective), Some(task)) = (gbdt.objective, pipeline.task)
+        && !objective.fits(task)
+    {
+        let message = format!("`{}` does not fit the task", objective.name());
+        findings.push("model.objective", message, Some("leave it out: the task has a default".into()));
+    }
+    if pipeline.train.learning_rate != TrainConfig::default().learning_rate {
+        let help = Some("write `learning_rate` under [model]".into());
+        findings.push("train.learning_rate", "trees have their own learning rate", help);
+    }
+    let evaluated = pipeline.task.zip(gbdt.eval_metric.as_deref());
+    if let Some((task, metric)) = evaluated
+        && !metric_names(task).contains(&metric)
+    {
+        let known = metric_names(task).join(", ");
+        findings.push("model.eval_metric", format!("there is no metric `{metric}` here"), Some(format!("one of {known}")));
+    }
+    if let Some(numeric) = &pipeline.features.numeric
+        && let Some(margin) = gbdt.base_margin.as_ref().filter(|margin| !numeric.contains(margin))
+    {
+        let message = format!("`{margin}` is not a numeric feature");
+        findings.push("model.base_margin", message, Some("add it to `features.numeric`".into()));
     }
 }

@@ -4,8 +4,7 @@ use cupola_datasets::features::FeatureTable;
 use cupola_datasets::lake::ScanOptions;
 use cupola_models::Bundle;
 use cupola_models::Scores;
-use cupola_models::bundle::{BundleParts, ModelParts, Provenance};
-use cupola_models::mlp::CpuMlp;
+use cupola_models::bundle::{BundleParts, Provenance};
 use cupola_models::predict::{Predictor, Task};
 use cupola_monitoring::drift::ReferenceProfile;
 use cupola_training::metrics::{self, Evaluation, Predictions};
@@ -15,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
 use super::features::Featured;
+use super::importance::{self, FeatureImportance};
 use super::observer::Stage;
 use super::prepare::Prepared;
 use super::run::Context;
 use super::store::address;
-use super::train::{self, Trained};
+use super::train::{Model, Trained};
 
 /// Result of the evaluate stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Evaluated {
     pub part: Part,
     /// Epochs of the training, for the report.
     pub history: Vec<Epoch>,
+    /// What each feature does for the model, the most important first.
+    #[serde(default)]
+    pub importance: Vec<FeatureImportance>,
     /// The page a person reads.
     pub report: Option<PathBuf>,
 }
@@ -67,28 +70,24 @@ pub fn run(
         return Ok((result, true));
     }
     context.allow(Stage::Evaluate)?;
-    let weights = train::weights(trained)?;
-    let model = CpuMlp::new(&trained.shape, &weights, &featured.task).map_err(RunError::training)?;
-    let judge = Judge { context, featured, model: &model };
+    let model = Model::load(trained)?;
+    let predictor = model.parts().predictor(&featured.task).map_err(RunError::training)?;
+    let judge = Judge { context, featured, model: &*predictor };
+    let finished = |judged: Judged, part: Part, threshold: Option<f64>| {
+        let importance = importance::of(context, featured, (&model, &*predictor), part)?;
+        finish(context, prepared, featured, trained, &model, &address, (judged, part, threshold, importance))
+    };
     let mut threshold = None;
     // The threshold is set on validation rows; the test rows only judge it.
     if featured.n_validation > 0 {
         let validation = judge.part(Part::Validation, None)?;
         threshold = validation.evaluation.threshold;
         if featured.n_test == 0 {
-            return finish(
-                context,
-                prepared,
-                featured,
-                trained,
-                &weights,
-                &address,
-                (validation, Part::Validation, threshold),
-            );
+            return finished(validation, Part::Validation, threshold);
         }
     }
     let evaluation = judge.part(Part::Test, threshold)?;
-    finish(context, prepared, featured, trained, &weights, &address, (evaluation, Part::Test, threshold))
+    finished(evaluation, Part::Test, threshold)
 }
 
 /// A part's scores and what they are worth.
@@ -100,7 +99,7 @@ struct Judged {
 struct Judge<'a> {
     context: &'a Context<'a>,
     featured: &'a Featured,
-    model: &'a CpuMlp,
+    model: &'a dyn Predictor,
 }
 
 impl Judge<'_> {
@@ -137,9 +136,9 @@ fn finish(
     prepared: &Prepared,
     featured: &Featured,
     trained: &Trained,
-    weights: &cupola_models::mlp::MlpWeights,
+    model: &Model,
     address: &str,
-    (judged, part, threshold): (Judged, Part, Option<f64>),
+    (judged, part, threshold, importance): (Judged, Part, Option<f64>, Vec<FeatureImportance>),
 ) -> Result<(Evaluated, bool), RunError> {
     let folder = context.store.folder(Stage::Evaluate, address)?;
     let bundle = folder.join("bundle");
@@ -152,7 +151,7 @@ fn finish(
     let profile = serde_json::to_value(&reference).map_err(RunError::data)?;
     let parts = BundleParts {
         name: context.pipeline.name.clone(),
-        model: ModelParts::Mlp { shape: &trained.shape, weights },
+        model: model.parts(),
         plan: &featured.plan,
         profile,
         task: featured.task.clone(),
@@ -166,6 +165,7 @@ fn finish(
         evaluation,
         part,
         history: trained.history.clone(),
+        importance,
         report: Some(folder.join("report.html")),
     };
     context.store.put(Stage::Evaluate, address, &result)?;

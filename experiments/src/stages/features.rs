@@ -5,13 +5,14 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use cupola_datasets::TableVersion;
-use cupola_datasets::features::{self, FeatureTable, FittedPlan};
+use cupola_datasets::features::{self, FeatureTable, FeaturesConfig, FittedPlan};
 use cupola_datasets::lake::{LakeError, ScanOptions};
 use cupola_datasets::schema::Schema;
 use cupola_models::predict::Task;
 use cupola_training::split::{self, Part, SplitInput, SplitKind};
 use serde::{Deserialize, Serialize};
 
+use super::continued::Continued;
 use super::error::RunError;
 use super::ingest::Ingested;
 use super::label::{LabelEncoder, LabelValues};
@@ -46,9 +47,13 @@ pub fn run(
     prepared: &Prepared,
 ) -> Result<(Featured, bool), RunError> {
     let p = &context.pipeline;
+    let normalise = Some(p.features.normalise.unwrap_or(p.model.normalise()));
+    let settings = FeaturesConfig { normalise, ..p.features.clone() };
+    let continued = Continued::load(context)?;
     let inputs = (
-        (&prepared.clean, &ingested.schema, &p.features, &p.prepare.impute, &p.prepare.clip),
+        (&prepared.clean, &ingested.schema, &settings, &p.prepare.impute, &p.prepare.clip),
         (&p.split, p.train.seed, p.task),
+        continued.as_ref().map(|from| &from.plan),
     );
     let address = address(&inputs)?;
     if let Some(result) = context.store.get::<Featured>(Stage::Features, &address) {
@@ -61,7 +66,10 @@ pub fn run(
     let parts = table.split(&outline)?;
     let train = |row: usize| outline.has_label(row) && parts[row] == Part::Train;
     let mut rows = table.rows("fitting", None)?.select(&train);
-    let plan = features::fit(&mut rows, &schema, &p.features, &p.prepare, p.train.seed)?;
+    let plan = match continued {
+        Some(from) => from.plan,
+        None => features::fit(&mut rows, &schema, &settings, &p.prepare, p.train.seed)?,
+    };
     let features = table.write(&plan, &outline, &parts)?;
     let count = |part: Part| {
         (0..parts.len()).filter(|row| outline.has_label(*row) && parts[*row] == part).count() as u64

@@ -2,9 +2,11 @@
 //! configuration; its result is kept under the hash of both, so a second run redoes only what
 //! changed and a killed one goes on.
 
+mod continued;
 mod error;
 mod evaluate;
 mod features;
+mod importance;
 mod ingest;
 mod label;
 mod observer;

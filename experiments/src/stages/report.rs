@@ -39,7 +39,9 @@ fn page(context: &Context<'_>, evaluated: &Evaluated, outcome: &RunOutcome) -> S
     };
     let (train, validation) = (line(|epoch| epoch.train_loss), line(|epoch| epoch.validation_loss));
     plot(&mut page, "Loss", ("epoch", "loss"), &[("train", &train), ("validation", &validation)]);
-    page.push_str("</div><h2>Stages</h2><table><tr><th>stage</th><th>seconds</th><th>what it did</th></tr>");
+    page.push_str("</div>");
+    importance(&mut page, evaluated);
+    page.push_str("<h2>Stages</h2><table><tr><th>stage</th><th>seconds</th><th>what it did</th></tr>");
     for stage in &outcome.stages {
         let seconds = if stage.reused { "unchanged".to_owned() } else { format!("{:.2}", stage.seconds) };
         let _ = write!(
@@ -51,6 +53,42 @@ fn page(context: &Context<'_>, evaluated: &Evaluated, outcome: &RunOutcome) -> S
     }
     page.push_str("</table></html>");
     page
+}
+
+/// Features shown.
+const FEATURES_MAX: usize = 20;
+
+/// The most important features as bars, and what the trees say of them.
+fn importance(page: &mut String, evaluated: &Evaluated) {
+    let shown = &evaluated.importance[..evaluated.importance.len().min(FEATURES_MAX)];
+    let largest = shown.iter().filter_map(|of| of.permutation).fold(0.0, f64::max);
+    if largest <= 0.0 {
+        return;
+    }
+    let has_trees = shown.iter().any(|of| of.gain.is_some());
+    let metric = escape(&evaluated.evaluation.primary);
+    let _ = write!(
+        page,
+        "<h2>Features</h2><p>What {metric} loses when a feature's values are shuffled among the judged rows.</p>\
+         <table><tr><th>feature</th><th>loss of {metric}</th><th></th>{}</tr>",
+        if has_trees { "<th>gain</th><th>cover</th>" } else { "" }
+    );
+    for of in shown {
+        let loss = of.permutation.unwrap_or(0.0);
+        let _ = write!(
+            page,
+            "<tr><td>{}</td><td>{loss:.5}</td><td><svg viewBox=\"0 0 200 12\" style=\"width:200px;height:12px\">\
+             <rect width=\"{:.1}\" height=\"12\" fill=\"{}\"/></svg></td>",
+            escape(&of.feature),
+            (loss / largest * 200.0).max(0.0),
+            COLOURS[0],
+        );
+        for number in [of.gain, of.cover].into_iter().flatten() {
+            let _ = write!(page, "<td>{}</td>", short(number));
+        }
+        page.push_str("</tr>");
+    }
+    page.push_str("</table>");
 }
 
 const STYLE: &str = ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem}\

@@ -2,8 +2,10 @@ use std::path::PathBuf;
 
 use cupola_datasets::features::PlanError;
 
+use super::ModelError;
 use crate::mlp::{DeviceMlpError, WeightsError};
 use crate::predict::PredictError;
+use crate::trees::ForestError;
 
 /// What can go wrong with a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +87,24 @@ pub enum BundleError {
     /// The weights cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The trees cannot be used.
+    #[error(transparent)]
+    Forest(#[from] ForestError),
     /// The plan cannot be compiled or applied.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The model cannot score.
     #[error(transparent)]
     Predict(#[from] PredictError),
+}
+
+impl From<ModelError> for BundleError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Weights(error) => error.into(),
+            ModelError::Forest(error) => error.into(),
+        }
+    }
 }
 
 impl From<DeviceMlpError> for BundleError {

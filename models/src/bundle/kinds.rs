@@ -12,18 +12,40 @@ use crate::device::Device;
 use crate::mlp::{CpuMlp, DeviceMlp, MlpShape, MlpWeights, WeightsError};
 use crate::onnx::export_mlp;
 use crate::predict::{Predictor, Task};
+use crate::trees::{CpuForest, Forest, ForestError, ForestShape};
 
 /// Kind of the multi-layer perceptron.
 pub const MLP: &str = "mlp";
 
+/// Kind of the boosted trees.
+pub const GBDT: &str = "gbdt";
+
 /// All kinds, as they are written in `bundle.json`.
-pub const KINDS: &[&str] = &[MLP];
+pub const KINDS: &[&str] = &[MLP, GBDT];
 
 /// What [`Manifest::model`] holds for an MLP.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MlpModel {
     shape: MlpShape,
+}
+
+/// What [`Manifest::model`] holds for boosted trees.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GbdtModel {
+    shape: ForestShape,
+}
+
+/// Why a trained model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A network's weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Trees.
+    #[error(transparent)]
+    Forest(#[from] ForestError),
 }
 
 /// A trained model, to be written into a bundle.
@@ -35,6 +57,11 @@ pub enum ModelParts<'a> {
         shape: &'a MlpShape,
         /// Its weights, with the output scale if it is a regression.
         weights: &'a MlpWeights,
+    },
+    /// Boosted trees.
+    Gbdt {
+        /// The trees.
+        forest: &'a Forest,
     },
 }
 
@@ -49,13 +76,27 @@ pub(super) struct Encoded {
 }
 
 impl ModelParts<'_> {
-    pub(super) fn encode(&self, task: &Task) -> Result<Encoded, WeightsError> {
+    /// What scores rows as the bundle's predictor on the CPU will.
+    pub fn predictor(&self, task: &Task) -> Result<Box<dyn Predictor>, ModelError> {
+        Ok(match self {
+            Self::Mlp { shape, weights } => Box::new(CpuMlp::new(shape, weights, task)?),
+            Self::Gbdt { forest } => Box::new(CpuForest::new(forest)?),
+        })
+    }
+
+    pub(super) fn encode(&self, task: &Task) -> Result<Encoded, ModelError> {
         match self {
             Self::Mlp { shape, weights } => Ok(Encoded {
                 kind: MLP,
                 onnx: Some(export_mlp(shape, weights, task)?),
                 weights: weights.to_safetensors()?,
                 model: serde_json::json!({ "shape": shape }),
+            }),
+            Self::Gbdt { forest } => Ok(Encoded {
+                kind: GBDT,
+                onnx: None,
+                weights: forest.to_safetensors()?,
+                model: serde_json::json!({ "shape": forest.shape }),
             }),
         }
     }
@@ -73,6 +114,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn predictor(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleError> {
     match parts.manifest.kind.as_str() {
         MLP => mlp(parts, device),
+        GBDT => gbdt(parts),
         other => {
             Err(BundleError::Kind { dir: parts.dir.into(), kind: other.into(), known: KINDS.join(", ") })
         }
@@ -80,40 +122,58 @@ pub(super) fn predictor(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Pre
 }
 
 fn mlp(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleError> {
-    let MlpModel { shape } = MlpModel::deserialize(&parts.manifest.model).map_err(|error| {
-        let reason = format!("its `model` is no MLP's: {error}");
-        BundleError::Content { dir: parts.dir.into(), file: MANIFEST.into(), reason }
-    })?;
+    let MlpModel { shape } = described(parts)?;
     let weights = MlpWeights::from_safetensors(parts.weights)?;
     let task = &parts.manifest.signature.task;
-    fits(parts, &shape)?;
+    fits(parts, (shape.n_numeric, &shape.cardinalities), shape.n_outputs)?;
     Ok(match device {
         Device::Cpu => Arc::new(CpuMlp::new(&shape, &weights, task)?),
         device => Arc::new(DeviceMlp::load(&shape, &weights, task, device)?),
     })
 }
 
-/// The network reads what the plan writes, and writes what the task means.
-fn fits(parts: &Parts<'_>, shape: &MlpShape) -> Result<(), BundleError> {
+/// Trees score on the CPU wherever the rest of a process computes: their answer is the same, and sooner.
+fn gbdt(parts: &Parts<'_>) -> Result<Arc<dyn Predictor>, BundleError> {
+    Ok(Arc::new(CpuForest::new(&forest(parts)?)?))
+}
+
+/// The bundle's trees.
+pub(super) fn forest(parts: &Parts<'_>) -> Result<Forest, BundleError> {
+    if parts.manifest.kind != GBDT {
+        let kind = parts.manifest.kind.clone();
+        return Err(BundleError::Kind { dir: parts.dir.into(), kind, known: GBDT.into() });
+    }
+    let GbdtModel { shape } = described(parts)?;
+    fits(parts, (shape.n_numeric, &shape.cardinalities), shape.n_outputs)?;
+    Ok(Forest::from_safetensors(shape, parts.weights)?)
+}
+
+/// The kind's own part of the manifest.
+fn described<'de, T: Deserialize<'de>>(parts: &Parts<'de>) -> Result<T, BundleError> {
+    T::deserialize(&parts.manifest.model).map_err(|error| {
+        let reason = format!("its `model` is no {}'s: {error}", parts.manifest.kind);
+        BundleError::Content { dir: parts.dir.into(), file: MANIFEST.into(), reason }
+    })
+}
+
+/// The model reads what the plan writes, and writes what the task means.
+fn fits(parts: &Parts<'_>, reads: (usize, &[usize]), n_outputs: usize) -> Result<(), BundleError> {
     let mismatch = |reason: String| Err(BundleError::Mismatch { dir: parts.dir.into(), reason });
     let (plan, task) = (parts.plan, &parts.manifest.signature.task);
-    if plan.numeric.len() != shape.n_numeric {
+    let (n_numeric, cardinalities) = reads;
+    if plan.numeric.len() != n_numeric {
         let n = plan.numeric.len();
+        return mismatch(format!("the plan makes {n} numeric features, the model reads {n_numeric}"));
+    }
+    if plan.cardinalities() != cardinalities {
+        let made = plan.cardinalities();
         return mismatch(format!(
-            "the plan makes {n} numeric features, the network reads {}",
-            shape.n_numeric
+            "the plan's categorical features have {made:?} codes, the model's {cardinalities:?}"
         ));
     }
-    let cardinalities: Vec<usize> = plan.categorical.iter().map(|feature| feature.cardinality()).collect();
-    if cardinalities != shape.cardinalities {
-        return mismatch(format!(
-            "the plan's categorical features have {cardinalities:?} codes, the network's {:?}",
-            shape.cardinalities
-        ));
-    }
-    if task.n_outputs() != shape.n_outputs {
+    if task.n_outputs() != n_outputs {
         let n = task.n_outputs();
-        return mismatch(format!("the task has {n} scores per row, the network {}", shape.n_outputs));
+        return mismatch(format!("the task has {n} scores per row, the model {n_outputs}"));
     }
     Ok(())
 }

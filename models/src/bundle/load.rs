@@ -5,11 +5,12 @@ use std::sync::Arc;
 use cupola_datasets::FittedPlan;
 use serde::de::DeserializeOwned;
 
-use super::kinds::{Parts, predictor};
+use super::kinds::{Parts, forest, predictor};
 use super::{
     Bundle, BundleError, FORMAT, MANIFEST, MANIFEST_DIGEST, Manifest, PLAN, PROFILE, WEIGHTS, digest,
 };
 use crate::device::Device;
+use crate::trees::Forest;
 
 /// Files that every bundle has.
 const REQUIRED: [&str; 3] = [PLAN, WEIGHTS, PROFILE];
@@ -25,6 +26,19 @@ impl Bundle {
         let parts = Parts { dir, manifest: &manifest, plan: &plan, weights: &weights };
         let predictor = predictor(&parts, device)?;
         Ok(Self { dir: dir.into(), plan: Arc::new(plan.compile()?), predictor, manifest })
+    }
+
+    /// The plan and the trees of a bundle, to train on from.
+    ///
+    /// # Errors
+    /// The bundle is damaged, or holds another kind of model.
+    pub fn load_forest(dir: &Path) -> Result<(FittedPlan, Forest), BundleError> {
+        let manifest = verify(dir)?;
+        let files = Files { dir };
+        let plan: FittedPlan = files.json(PLAN, &files.read_checked(PLAN, &manifest)?)?;
+        let weights = files.read_checked(WEIGHTS, &manifest)?;
+        let forest = forest(&Parts { dir, manifest: &manifest, plan: &plan, weights: &weights })?;
+        Ok((plan, forest))
     }
 
     /// The reference profile, in the form that whoever measures against it reads.

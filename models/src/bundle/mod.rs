@@ -18,7 +18,7 @@ mod manifest;
 mod write;
 
 pub use error::BundleError;
-pub use kinds::{KINDS, MLP, ModelParts};
+pub use kinds::{GBDT, KINDS, MLP, ModelError, ModelParts};
 pub use load::{files, verify};
 pub use manifest::{Bundle, Manifest, Provenance, Signature};
 pub use write::BundleParts;

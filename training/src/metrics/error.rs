@@ -54,6 +54,9 @@ pub enum MetricsError {
         /// As configured.
         false_negative: f64,
     },
+    /// The model cannot score the rows.
+    #[error("the rows cannot be scored: {0}")]
+    Model(String),
     /// The primary metric is none of the task's.
     #[error("evaluate.primary = {name:?} is no metric of this task; choose one of {known}")]
     UnknownPrimary {

@@ -6,6 +6,7 @@ mod counts;
 mod curves;
 mod error;
 mod evaluate;
+mod importance;
 mod multiclass;
 mod numbers;
 
@@ -13,4 +14,5 @@ pub use config::{CostConfig, EvaluateConfig};
 pub use curves::{CalibrationBin, CurvePoint, Curves};
 pub use error::MetricsError;
 pub use evaluate::{Evaluation, Predictions, evaluate, evaluate_at, greater_is_better, metric_names};
+pub use importance::permutation_importance;
 pub(crate) use evaluate::{expected_label, is_label};

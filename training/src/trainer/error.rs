@@ -4,6 +4,7 @@ use cupola_datasets::features::PlanError;
 use cupola_datasets::lake::LakeError;
 use cupola_models::mlp::{ShapeError, WeightsError};
 use cupola_models::predict::PredictError;
+use cupola_models::trees::ForestError;
 
 use crate::metrics::MetricsError;
 
@@ -120,6 +121,9 @@ pub enum TrainError {
     /// Weights and network do not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Trees that cannot be used.
+    #[error(transparent)]
+    Forest(#[from] ForestError),
     /// The feature table cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),

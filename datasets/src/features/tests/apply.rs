@@ -32,7 +32,7 @@ fn same_bits(a: &FeatureBatch, b: &FeatureBatch) -> bool {
 fn a_batch_is_its_rows_one_by_one_bit_for_bit() {
     for normalise in ["quantile", "standard", "none"] {
         let mut features = config(EVERYTHING);
-        features.normalise = serde_json::from_value(normalise.into()).unwrap();
+        features.normalise = Some(serde_json::from_value(normalise.into()).unwrap());
         let plan = fitted(&features).compile().unwrap();
         let rows = batch(300, 3000);
         let together = plan.apply(&rows).unwrap();

@@ -1,6 +1,6 @@
 use rayon::prelude::*;
 
-use super::simd::wide;
+use crate::simd::wide;
 use crate::trainer::learner::{Settings, averaging_rate};
 
 /// Everything the optimiser keeps, one number per parameter each.

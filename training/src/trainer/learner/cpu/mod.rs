@@ -16,7 +16,6 @@ mod network;
 mod norm;
 mod passes;
 mod product;
-mod simd;
 mod state;
 #[cfg(test)]
 mod tests;

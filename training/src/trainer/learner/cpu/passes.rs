@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::dropout::Dropout;
 use super::norm::{normalise, through_normalise};
-use super::simd::wide;
+use crate::simd::wide;
 
 /// Rows that a thread takes at once; also the pieces in which gradients are summed.
 pub(super) const ROWS_PER_PIECE: usize = 64;

@@ -1,0 +1,309 @@
+use rayon::prelude::*;
+
+use super::columns::{ColumnRules, TreeColumns};
+use super::gradient::{Draw, Gradients, Units, quantise};
+use super::histogram::{Histogram, Sums};
+use super::matrix::BinnedMatrix;
+use super::rows::{Done, Order, RowSet, Segments, Side};
+use super::scan::Scan;
+use super::split::{Limits, Regularisation, Rule, Split};
+use super::tree::{Grown, GrownNode, Leaf};
+use super::bins::FeatureBins;
+use crate::trees::{GbdtConfig, GrowPolicy};
+
+/// How trees grow: the configuration with features by their place in a row of bins.
+pub struct Growth {
+    depth_max: usize,
+    leaves_max: usize,
+    policy: GrowPolicy,
+    subsample: f64,
+    penalties: Regularisation,
+    columns: ColumnRules,
+    monotone: Vec<i8>,
+    is_categorical: Vec<bool>,
+}
+
+impl Growth {
+    /// `place` finds a feature by its name; constraints on features that are not there are left out.
+    pub fn new(config: &GbdtConfig, matrix: &BinnedMatrix, feature: &dyn Fn(&str) -> Option<usize>) -> Self {
+        let slots = &matrix.layout.slots;
+        let place = |name: &String| {
+            let feature = feature(name)?;
+            slots.iter().position(|slot| slot.feature == feature)
+        };
+        let mut monotone = vec![0; slots.len()];
+        for (name, direction) in &config.monotone_constraints {
+            place(name).into_iter().for_each(|place| monotone[place] = *direction);
+        }
+        let group = |names: &Vec<String>| names.iter().filter_map(place).collect();
+        let unlimited = |n: usize| if n == 0 { usize::MAX } else { n };
+        let categorical = |feature: usize| matches!(matrix.features[feature], FeatureBins::Categorical { .. });
+        Self {
+            depth_max: unlimited(config.max_depth),
+            leaves_max: unlimited(config.max_leaves),
+            policy: config.grow_policy,
+            subsample: config.subsample,
+            penalties: Regularisation {
+                lambda: config.reg_lambda,
+                alpha: config.reg_alpha,
+                gamma: config.gamma,
+                min_child_weight: config.min_child_weight,
+                max_delta_step: config.max_delta_step,
+                cat_smooth: config.cat_smooth,
+                cat_l2: config.cat_l2,
+                max_cat_to_onehot: config.max_cat_to_onehot,
+                max_cat_threshold: config.max_cat_threshold,
+            },
+            columns: ColumnRules {
+                by_tree: config.colsample_bytree,
+                by_level: config.colsample_bylevel,
+                by_node: config.colsample_bynode,
+                interactions: config.interaction_constraints.iter().map(group).collect(),
+            },
+            monotone,
+            is_categorical: slots.iter().map(|slot| categorical(slot.feature)).collect(),
+        }
+    }
+}
+
+/// Grows trees on the rows of a matrix, one after the other.
+pub struct TreeLearner<'a> {
+    matrix: &'a BinnedMatrix,
+    growth: &'a Growth,
+    rows: RowSet,
+}
+
+/// A node that may still be split.
+struct Open {
+    node: usize,
+    depth: usize,
+    segments: Segments,
+    histogram: Option<Histogram>,
+    limits: Limits,
+    /// Places that its ancestors split by.
+    path: Vec<usize>,
+    split: Option<Split>,
+}
+
+impl<'a> TreeLearner<'a> {
+    /// A learner with all rows of a matrix: at most 4,294,967,295.
+    pub fn new(matrix: &'a BinnedMatrix, growth: &'a Growth) -> Self {
+        Self { matrix, growth, rows: RowSet::new(matrix.n_rows()) }
+    }
+
+    /// Grows a tree that takes as much of the loss away as it can; `None` where the loss is not finite. The same
+    /// gradients and seed give the same tree on any machine.
+    pub fn grow(&mut self, loss: &dyn Gradients, seed: u64) -> Option<Grown> {
+        let draw = Draw { seed, subsample: self.growth.subsample };
+        let units = quantise(&mut self.rows.buffers[0], draw, loss)?;
+        let columns = TreeColumns::new(&self.growth.columns, self.matrix.layout.slots.len(), seed);
+        let Self { matrix, growth, rows } = self;
+        Some(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(rows))
+    }
+
+    /// Numbers of the rows that ended in a leaf of the last tree, in no particular order.
+    pub fn rows_of(&self, leaf: &Leaf) -> impl Iterator<Item = usize> {
+        let buffer = &self.rows.buffers[leaf.parity];
+        leaf.segments.iter().flat_map(|segment| &buffer[segment.clone()]).map(|record| record.row as usize)
+    }
+
+    /// Adds to each row's number the value of the leaf it ended in; `values` is by node.
+    pub fn add_values(&self, grown: &Grown, values: &[f32], to: &mut [f32]) {
+        let block_rows = self.rows.block_rows;
+        to.par_chunks_mut(block_rows).enumerate().for_each(|(block, to)| {
+            let first = block * block_rows;
+            for leaf in &grown.leaves {
+                let at = leaf.segments.partition_point(|segment| segment.start < first);
+                let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else { continue };
+                for record in &self.rows.buffers[leaf.parity][segment.clone()] {
+                    to[record.row as usize - first] += values[leaf.node];
+                }
+            }
+        });
+    }
+}
+
+struct Grower<'a> {
+    matrix: &'a BinnedMatrix,
+    growth: &'a Growth,
+    columns: TreeColumns<'a>,
+    units: Units,
+    grown: Grown,
+}
+
+impl Grower<'_> {
+    fn run(mut self, rows: &mut RowSet) -> Grown {
+        let segments = rows.root();
+        let histogram = rows.histogram(self.matrix, &segments, 0);
+        self.push(histogram.total(&self.matrix.layout), 0.0, Limits::NONE);
+        let histogram = Some(histogram);
+        let root =
+            Open { node: 0, depth: 0, segments, histogram, limits: Limits::NONE, path: Vec::new(), split: None };
+        let mut open = vec![root];
+        self.find_splits(&mut open);
+        let mut n_leaves = 1;
+        loop {
+            let chosen = self.choose(rows, &mut open, n_leaves);
+            if chosen.is_empty() {
+                break;
+            }
+            n_leaves += chosen.len();
+            let mut children = self.expand(rows, chosen, n_leaves);
+            self.find_splits(&mut children);
+            open.extend(children);
+        }
+        self.grown
+    }
+
+    fn push(&mut self, total: Sums, l2: f64, limits: Limits) {
+        let value = self.growth.penalties.value(self.units, total, l2, limits);
+        self.grown.nodes.push(GrownNode { split: None, left: 0, value, total });
+    }
+
+    /// Takes out the nodes that are split next. Those that cannot be split become leaves.
+    fn choose(&mut self, rows: &RowSet, open: &mut Vec<Open>, n_leaves: usize) -> Vec<Open> {
+        let (mut chosen, finished): (Vec<Open>, Vec<Open>) =
+            std::mem::take(open).into_iter().partition(|node| node.split.is_some());
+        let gain = |node: &Open| node.split.as_ref().map_or(0.0, |split| split.gain);
+        chosen.sort_by(|a, b| gain(b).total_cmp(&gain(a)).then(a.node.cmp(&b.node)));
+        let room = self.growth.leaves_max - n_leaves;
+        let rest = chosen.split_off(chosen.len().min(match self.growth.policy {
+            GrowPolicy::Depthwise => room,
+            GrowPolicy::Lossguide => room.min(1),
+        }));
+        finished.into_iter().for_each(|node| self.close(rows, node));
+        if chosen.is_empty() {
+            rest.into_iter().for_each(|node| self.close(rows, node));
+        } else {
+            *open = rest;
+        }
+        chosen
+    }
+
+    fn close(&mut self, rows: &RowSet, node: Open) {
+        node.histogram.into_iter().for_each(|histogram| rows.recycle(histogram));
+        self.grown.leaves.push(Leaf { node: node.node, segments: node.segments, parity: node.depth % 2 });
+    }
+
+    fn expand(&mut self, rows: &mut RowSet, chosen: Vec<Open>, n_leaves: usize) -> Vec<Open> {
+        let is_full = n_leaves >= self.growth.leaves_max;
+        let mut parents = Vec::with_capacity(chosen.len());
+        let mut orders = Vec::with_capacity(chosen.len());
+        for mut open in chosen {
+            let Some(split) = open.split.take() else { continue };
+            let segments = std::mem::take(&mut open.segments);
+            let lighter = if split.left.hessian <= split.right.hessian { Side::Left } else { Side::Right };
+            let is_last = is_full || open.depth + 1 >= self.growth.depth_max;
+            orders.push(Order {
+                segments,
+                parity: open.depth % 2,
+                place: split.place,
+                goes_left: goes_left(&split.rule, self.matrix.layout.slots[split.place].n_bins),
+                build: (!is_last).then_some(lighter),
+            });
+            parents.push((open, split));
+        }
+        let done = rows.split(self.matrix, &orders);
+        let mut children = Vec::with_capacity(2 * parents.len());
+        for (((open, split), order), done) in parents.into_iter().zip(orders).zip(done) {
+            children.extend(self.children(rows, open, split, order.build, done));
+        }
+        children
+    }
+
+    fn children(&mut self, rows: &RowSet, of: Open, split: Split, built: Option<Side>, done: Done) -> [Open; 2] {
+        let left = self.grown.nodes.len();
+        let (low, high) = self.limits(&split, of.limits);
+        self.push(split.left, split.l2, low);
+        self.push(split.right, split.l2, high);
+        let (of_left, of_right) = match (of.histogram, done.histogram) {
+            (Some(mut whole), Some(part)) => {
+                whole.subtract(&part);
+                if built == Some(Side::Left) { (Some(part), Some(whole)) } else { (Some(whole), Some(part)) }
+            }
+            (whole, _) => {
+                whole.into_iter().for_each(|histogram| rows.recycle(histogram));
+                (None, None)
+            }
+        };
+        let mut path = of.path;
+        if !path.contains(&split.place) {
+            path.push(split.place);
+        }
+        let node = &mut self.grown.nodes[of.node];
+        (node.left, node.split) = (left, Some(split));
+        let child = |node, segments, histogram, limits, path| Open {
+            node,
+            depth: of.depth + 1,
+            segments,
+            histogram,
+            limits,
+            path,
+            split: None,
+        };
+        [child(left, done.left, of_left, low, path.clone()), child(left + 1, done.right, of_right, high, path)]
+    }
+
+    /// Values below a monotone split stay on their side of the middle.
+    fn limits(&self, split: &Split, of: Limits) -> (Limits, Limits) {
+        let direction = self.growth.monotone[split.place];
+        if direction == 0 {
+            return (of, of);
+        }
+        let value = |sums| self.growth.penalties.value(self.units, sums, split.l2, of);
+        let middle = (value(split.left) + value(split.right)) / 2.0;
+        let (below, above) = (Limits { high: middle, ..of }, Limits { low: middle, ..of });
+        if direction > 0 { (below, above) } else { (above, below) }
+    }
+
+    /// Finds the best split of each node that has a histogram.
+    fn find_splits(&self, open: &mut [Open]) {
+        /// Features of a task.
+        const PLACES: usize = 8;
+        let n_places = self.matrix.layout.slots.len();
+        let with_histogram = (0..open.len()).filter(|i| open[*i].histogram.is_some());
+        let allowed: Vec<(usize, Vec<bool>)> = with_histogram
+            .map(|i| (i, self.columns.of_node(open[i].node, open[i].depth, &open[i].path)))
+            .collect();
+        let tasks: Vec<(usize, usize)> = (0..allowed.len())
+            .flat_map(|k| (0..n_places).step_by(PLACES).map(move |place| (k, place)))
+            .collect();
+        let view = &*open;
+        let find = |(k, first): (usize, usize)| {
+            let (i, allowed) = &allowed[k];
+            let places = (first..(first + PLACES).min(n_places)).filter(|place| allowed[*place]);
+            (*i, places.map(|place| self.best_split(&view[*i], place)).fold(None, Split::better))
+        };
+        let found: Vec<(usize, Option<Split>)> = tasks.into_par_iter().map(find).collect();
+        for (i, split) in found {
+            open[i].split = Split::better(open[i].split.take(), split);
+        }
+    }
+
+    fn best_split(&self, open: &Open, place: usize) -> Option<Split> {
+        let slot = self.matrix.layout.slots[place];
+        let scan = Scan {
+            place,
+            bins: &open.histogram.as_ref()?.bins[slot.first_bin..slot.first_bin + slot.n_bins],
+            total: self.grown.nodes[open.node].total,
+            units: self.units,
+            limits: open.limits,
+            monotone: self.growth.monotone[place],
+            penalties: &self.growth.penalties,
+        };
+        if self.growth.is_categorical[place] { scan.codes() } else { scan.numbers() }
+    }
+}
+
+/// Whether rows of a bin go left, by bin. Bins that a byte can hold all have an entry.
+fn goes_left(rule: &Rule, n_bins: usize) -> Vec<bool> {
+    let mut left = vec![false; n_bins.max(256)];
+    match rule {
+        Rule::UpTo { bin, missing_left } => {
+            left[..=usize::from(*bin)].fill(true);
+            left[0] = *missing_left;
+        }
+        Rule::Codes(codes) => codes.iter().for_each(|code| left[usize::from(*code)] = true),
+    }
+    left
+}

@@ -1,0 +1,181 @@
+use super::gradient::{FLUSH_ROWS, Record};
+use super::layout::{Layout, NARROW_BINS};
+use super::matrix::BinnedMatrix;
+
+/// Sums of quantised gradients and hessians.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub gradient: i64,
+    pub hessian: i64,
+}
+
+impl std::ops::Add for Sums {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self { gradient: self.gradient + other.gradient, hessian: self.hessian + other.hessian }
+    }
+}
+
+impl std::ops::Sub for Sums {
+    type Output = Self;
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self { gradient: self.gradient - other.gradient, hessian: self.hessian - other.hessian }
+    }
+}
+
+/// Sums of a node's rows by bin, over all features. Exact, so that rows may come in any order and the larger of two
+/// children is the parent less the smaller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    pub bins: Vec<Sums>,
+}
+
+impl Histogram {
+    /// All bins empty.
+    pub fn clear(&mut self, n_bins: usize) {
+        self.bins.clear();
+        self.bins.resize(n_bins, Sums::default());
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.bins.iter_mut().zip(&other.bins).for_each(|(a, b)| *a = *a + *b);
+    }
+
+    pub fn subtract(&mut self, other: &Self) {
+        self.bins.iter_mut().zip(&other.bins).for_each(|(a, b)| *a = *a - *b);
+    }
+
+    /// Sums of all rows.
+    pub fn total(&self, layout: &Layout) -> Sums {
+        let Some(slot) = layout.slots.first() else { return Sums::default() };
+        let bins = &self.bins[slot.first_bin..slot.first_bin + slot.n_bins];
+        bins.iter().fold(Sums::default(), |sum, bin| sum + *bin)
+    }
+}
+
+/// Sums rows up: in packed 32-bit pairs first, and in 64 bits before those could overflow.
+#[derive(Default)]
+pub struct Collector {
+    packed: Vec<u64>,
+    n_packed: usize,
+    wide: Histogram,
+}
+
+/// Rows that pass all features while they are near.
+const RUN_ROWS: usize = 1_024;
+/// Features whose bins (32 KiB) stay in the first-level cache together.
+const TILE: usize = 16;
+/// Rows between one that is summed and the one whose memory is asked for.
+const AHEAD: usize = 12;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+impl Collector {
+    /// Starts from nothing, in the memory of a histogram that is not needed any more.
+    pub fn start(&mut self, n_bins: usize, mut reused: Histogram) {
+        self.packed.resize(n_bins, 0);
+        reused.clear(n_bins);
+        self.wide = reused;
+    }
+
+    pub fn add(&mut self, matrix: &BinnedMatrix, records: &[Record]) {
+        for run in records.chunks(RUN_ROWS) {
+            if self.n_packed + run.len() > FLUSH_ROWS {
+                self.flush();
+            }
+            self.n_packed += run.len();
+            self.add_narrow(matrix, run);
+            self.add_wide(matrix, run);
+        }
+    }
+
+    /// The sums of all rows since the start.
+    pub fn finish(&mut self) -> Histogram {
+        self.flush();
+        std::mem::take(&mut self.wide)
+    }
+
+    fn add_narrow(&mut self, matrix: &BinnedMatrix, run: &[Record]) {
+        let Layout { stride, n_narrow, .. } = matrix.layout;
+        let data = matrix.data.as_slice();
+        debug_assert!(run.iter().all(|record| (record.row as usize + 1) * stride <= data.len()));
+        for first in (0..n_narrow).step_by(TILE) {
+            let n = TILE.min(n_narrow - first);
+            let bins = &mut self.packed[first * NARROW_BINS..(first + n) * NARROW_BINS];
+            for (i, record) in run.iter().enumerate() {
+                if first == 0 {
+                    let ahead = run[(i + AHEAD).min(run.len() - 1)].row as usize * stride;
+                    (0..stride).step_by(LINE).for_each(|line| prefetch(data, ahead + line));
+                }
+                // SAFETY: records hold rows of the matrix, and the tile's features are narrow ones.
+                unsafe { add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins) };
+            }
+        }
+    }
+
+    fn add_wide(&mut self, matrix: &BinnedMatrix, run: &[Record]) {
+        let layout = &matrix.layout;
+        for slot in &layout.slots[layout.n_narrow..] {
+            let bins = &mut self.packed[slot.first_bin..slot.first_bin + slot.n_bins];
+            for record in run {
+                let at = record.row as usize * layout.stride + slot.byte;
+                let bin = u16::from_le_bytes([matrix.data[at], matrix.data[at + 1]]);
+                let bin = &mut bins[usize::from(bin)];
+                *bin = bin.wrapping_add(record.packed());
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.n_packed == 0 {
+            return;
+        }
+        for (sums, packed) in self.wide.bins.iter_mut().zip(&mut self.packed) {
+            sums.gradient += i64::from((*packed >> 32) as i32);
+            sums.hessian += (*packed & 0xFFFF_FFFF) as i64;
+            *packed = 0;
+        }
+        self.n_packed = 0;
+    }
+}
+
+/// Adds a row to the bins of `n` features.
+///
+/// # Safety
+/// `row` points at `n` bytes, and `bins` has [`NARROW_BINS`] bins for each.
+#[inline(always)]
+unsafe fn add_row(row: *const u8, n: usize, value: u64, bins: &mut [u64]) {
+    let (mut row, mut bins) = (row, bins.as_mut_ptr());
+    // SAFETY: all reads are within `n` bytes; a byte is below 256, so all writes are within `n * 256` bins.
+    unsafe {
+        for _ in 0..n / 8 {
+            let eight = u64::from_le_bytes(row.cast::<[u8; 8]>().read_unaligned());
+            for k in 0..8 {
+                let bin = bins.add(k * NARROW_BINS + usize::from((eight >> (8 * k)) as u8));
+                *bin = (*bin).wrapping_add(value);
+            }
+            (row, bins) = (row.add(8), bins.add(8 * NARROW_BINS));
+        }
+        for k in 0..n % 8 {
+            let bin = bins.add(k * NARROW_BINS + usize::from(*row.add(k)));
+            *bin = (*bin).wrapping_add(value);
+        }
+    }
+}
+
+/// Asks for a cache line ahead of its use.
+#[inline(always)]
+fn prefetch(data: &[u8], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if at < data.len() {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the address is within the slice, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, at);
+}

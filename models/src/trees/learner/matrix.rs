@@ -1,0 +1,150 @@
+use cupola_datasets::FeatureBatch;
+use rayon::prelude::*;
+
+use super::bins::FeatureBins;
+use super::layout::Layout;
+use super::search::Search;
+
+/// The bins of all rows, twice: by row for histograms, which read all features of some rows, and by feature for
+/// partitioning, which reads one feature of all rows.
+///
+/// By row, a row is one stretch of memory, one byte for a feature of up to 256 bins, two for others: most rows
+/// are one cache line, and reading a row costs one miss.
+pub struct BinnedMatrix {
+    pub(super) features: Vec<FeatureBins>,
+    pub(super) layout: Layout,
+    n_rows: usize,
+    pub(super) data: Vec<u8>,
+    pub(super) columns: Vec<Column>,
+    searches: Vec<Search>,
+}
+
+/// The bins of one feature.
+pub(super) enum Column {
+    Narrow(Vec<u8>),
+    Wide(Vec<u16>),
+}
+
+/// Rows that a thread bins at once: so few that they stay in its cache from feature to feature.
+const BLOCK_ROWS: usize = 512;
+
+impl BinnedMatrix {
+    /// An empty matrix for rows of these features, numeric ones first.
+    pub fn new(features: Vec<FeatureBins>, n_rows_max: usize) -> Self {
+        let layout = Layout::new(&features);
+        let column = |place: usize| {
+            if place < layout.n_narrow {
+                Column::Narrow(Vec::with_capacity(n_rows_max))
+            } else {
+                Column::Wide(Vec::with_capacity(n_rows_max))
+            }
+        };
+        Self {
+            data: Vec::with_capacity(n_rows_max * layout.stride),
+            columns: (0..layout.slots.len()).map(column).collect(),
+            searches: layout.slots.iter().map(|slot| Search::new(&features[slot.feature])).collect(),
+            n_rows: 0,
+            features,
+            layout,
+        }
+    }
+
+    /// Rows so far.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// How each feature is binned.
+    pub fn features(&self) -> &[FeatureBins] {
+        &self.features
+    }
+
+    /// Features that take two bytes.
+    pub fn n_wide(&self) -> usize {
+        self.layout.slots.len() - self.layout.n_narrow
+    }
+
+    /// Appends the bins of a batch. Codes must be within their feature's cardinality.
+    pub fn push(&mut self, batch: &FeatureBatch) {
+        let (first, end, stride) = (self.n_rows, self.n_rows + batch.n_rows, self.layout.stride);
+        self.n_rows = end;
+        self.data.resize(end * stride, 0);
+        // One list of column stretches for each block.
+        let n_blocks = batch.n_rows.div_ceil(BLOCK_ROWS);
+        let mut blocks: Vec<Vec<Stretch<'_>>> =
+            (0..n_blocks).map(|_| Vec::with_capacity(self.layout.slots.len())).collect();
+        for column in &mut self.columns {
+            match column {
+                Column::Narrow(bins) => {
+                    bins.resize(end, 0);
+                    let stretches = bins[first..].chunks_mut(BLOCK_ROWS).map(Stretch::Narrow);
+                    blocks.iter_mut().zip(stretches).for_each(|(block, stretch)| block.push(stretch));
+                }
+                Column::Wide(bins) => {
+                    bins.resize(end, 0);
+                    let stretches = bins[first..].chunks_mut(BLOCK_ROWS).map(Stretch::Wide);
+                    blocks.iter_mut().zip(stretches).for_each(|(block, stretch)| block.push(stretch));
+                }
+            }
+        }
+        let (layout, searches) = (&self.layout, &self.searches);
+        let rows = self.data[first * stride..].par_chunks_mut(BLOCK_ROWS * stride);
+        rows.zip(blocks).enumerate().for_each(|(block, (rows, columns))| {
+            Block { layout, searches, batch, first: block * BLOCK_ROWS }.fill(rows, columns);
+        });
+    }
+}
+
+enum Stretch<'a> {
+    Narrow(&'a mut [u8]),
+    Wide(&'a mut [u16]),
+}
+
+struct Block<'a> {
+    layout: &'a Layout,
+    searches: &'a [Search],
+    batch: &'a FeatureBatch,
+    /// First row in the batch.
+    first: usize,
+}
+
+impl Block<'_> {
+    fn fill(&self, rows: &mut [u8], columns: Vec<Stretch<'_>>) {
+        let stride = self.layout.stride;
+        let n = rows.len() / stride;
+        let mut bins = [0_u16; BLOCK_ROWS];
+        for (place, column) in columns.into_iter().enumerate() {
+            self.bins(place, &mut bins[..n]);
+            let byte = self.layout.slots[place].byte;
+            match column {
+                Stretch::Narrow(column) => {
+                    for ((row, bin), to) in rows.chunks_exact_mut(stride).zip(&bins).zip(column) {
+                        (row[byte], *to) = (*bin as u8, *bin as u8);
+                    }
+                }
+                Stretch::Wide(column) => {
+                    for ((row, bin), to) in rows.chunks_exact_mut(stride).zip(&bins).zip(column) {
+                        row[byte..byte + 2].copy_from_slice(&bin.to_le_bytes());
+                        *to = *bin;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bins of a feature in all rows of the block.
+    fn bins(&self, place: usize, bins: &mut [u16]) {
+        let FeatureBatch { n_numeric, n_categorical, numeric, categorical, .. } = self.batch;
+        let feature = self.layout.slots[place].feature;
+        if feature < *n_numeric {
+            let mut values = [0_f32; BLOCK_ROWS];
+            let values = &mut values[..bins.len()];
+            let from = numeric[self.first * n_numeric + feature..].iter().step_by(*n_numeric);
+            values.iter_mut().zip(from).for_each(|(to, value)| *to = *value);
+            self.searches[place].bins(values, bins);
+        } else {
+            let from = categorical[self.first * n_categorical + feature - n_numeric..].iter();
+            bins.iter_mut().zip(from.step_by(*n_categorical)).for_each(|(bin, code)| *bin = *code as u16);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The rows of a tree under construction, partitioned by leaf within fixed blocks.
+//!
+//! A row never leaves its block, so threads share nothing, a block's bins stay near in memory, and the order
+//! of rows does not matter to sums of integers.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::gradient::Record;
+use super::histogram::{Collector, Histogram};
+use super::matrix::{BinnedMatrix, Column};
+
+/// Stretches of rows of one node, at most one for each block, ascending.
+pub type Segments = Vec<Range<usize>>;
+
+/// Side of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+/// A split to be carried out.
+pub struct Order {
+    pub segments: Segments,
+    /// Which of the two buffers the rows are in.
+    pub parity: usize,
+    /// Place of the feature in the row.
+    pub place: usize,
+    /// Whether rows of a bin go left.
+    pub goes_left: Vec<bool>,
+    /// Side whose histogram is wanted.
+    pub build: Option<Side>,
+}
+
+#[derive(Default)]
+pub struct Done {
+    pub left: Segments,
+    pub right: Segments,
+    pub histogram: Option<Histogram>,
+}
+
+/// Rows of a task, at least, unless the node has fewer.
+const TASK_ROWS: usize = 16_384;
+/// Rows decided on before those of the wanted side are summed, while they are still near.
+const RUN_ROWS: usize = 1_024;
+
+/// All rows, in two buffers: a node's rows are in the one of its depth's parity, its children's in the other.
+pub struct RowSet {
+    pub buffers: [Vec<Record>; 2],
+    /// Rows of a block; a row's block is its number divided by this.
+    pub block_rows: usize,
+    collectors: Pool<Collector>,
+    histograms: Pool<Histogram>,
+}
+
+/// Memory that is used again.
+struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Pool<T> {
+    fn take(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, item: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+    }
+}
+
+impl RowSet {
+    pub fn new(n_rows: usize) -> Self {
+        let block_rows = n_rows.div_ceil(4 * rayon::current_num_threads()).clamp(1_024, 65_536);
+        Self {
+            buffers: [vec![Record::default(); n_rows], vec![Record::default(); n_rows]],
+            block_rows,
+            collectors: Pool(Mutex::default()),
+            histograms: Pool(Mutex::default()),
+        }
+    }
+
+    /// All rows.
+    pub fn root(&self) -> Segments {
+        let n = self.buffers[0].len();
+        (0..n).step_by(self.block_rows).map(|first| first..(first + self.block_rows).min(n)).collect()
+    }
+
+    /// Takes back the memory of a histogram.
+    pub fn recycle(&self, histogram: Histogram) {
+        self.histograms.give(histogram);
+    }
+
+    fn collector(&self, matrix: &BinnedMatrix) -> Collector {
+        let mut collector = self.collectors.take();
+        collector.start(matrix.layout.n_bins, self.histograms.take());
+        collector
+    }
+
+    fn collected(&self, mut collector: Collector) -> Histogram {
+        let histogram = collector.finish();
+        self.collectors.give(collector);
+        histogram
+    }
+
+    /// Histogram of all rows of some segments.
+    pub fn histogram(&self, matrix: &BinnedMatrix, segments: &Segments, parity: usize) -> Histogram {
+        let n_rows: usize = segments.iter().map(|s| s.len()).sum();
+        let tasks = groups(segments, n_rows);
+        let parts: Vec<Histogram> = tasks
+            .into_par_iter()
+            .map(|task| {
+                let mut collector = self.collector(matrix);
+                for segment in &segments[task] {
+                    collector.add(matrix, &self.buffers[parity][segment.clone()]);
+                }
+                self.collected(collector)
+            })
+            .collect();
+        let mut parts = parts.into_iter();
+        let mut whole = parts.next().unwrap_or_default();
+        for part in parts {
+            self.join(&mut whole, part);
+        }
+        whole
+    }
+
+    fn join(&self, whole: &mut Histogram, part: Histogram) {
+        whole.add(&part);
+        self.recycle(part);
+    }
+
+    /// Carries out splits: partitions the rows, and sums those of the wanted sides on the way.
+    pub fn split(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let done = self.split_in(&mut buffers, matrix, orders);
+        self.buffers = buffers;
+        done
+    }
+
+    fn split_in(&self, buffers: &mut [Vec<Record>; 2], matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
+        let [even, odd] = buffers;
+        let tasks = tasks(even, odd, orders);
+        let carry_out = |task: Task<'_>| (task.order, self.part(matrix, &orders[task.order], task.pieces));
+        let parts: Vec<(usize, Done)> = tasks.into_par_iter().map(carry_out).collect();
+        let mut done: Vec<Done> = orders.iter().map(|_| Done::default()).collect();
+        for (order, part) in parts {
+            let whole = &mut done[order];
+            whole.left.extend(part.left);
+            whole.right.extend(part.right);
+            match (&mut whole.histogram, part.histogram) {
+                (Some(whole), Some(part)) => self.join(whole, part),
+                (whole, Some(part)) => *whole = Some(part),
+                _ => {}
+            }
+        }
+        done
+    }
+
+    fn part(&self, matrix: &BinnedMatrix, order: &Order, pieces: Vec<Piece<'_>>) -> Done {
+        let mut done = Done::default();
+        let mut collector = order.build.map(|_| self.collector(matrix));
+        for Piece { first, from, to } in pieces {
+            let (mut left, mut right) = (0, from.len());
+            for run in from.chunks(RUN_ROWS) {
+                let (left_before, right_before) = (left, right);
+                partition(matrix, order, run, to, &mut left, &mut right);
+                match (&mut collector, order.build) {
+                    (Some(collector), Some(Side::Left)) => collector.add(matrix, &to[left_before..left]),
+                    (Some(collector), Some(Side::Right)) => collector.add(matrix, &to[right..right_before]),
+                    _ => {}
+                }
+            }
+            if left > 0 {
+                done.left.push(first..first + left);
+            }
+            if left < from.len() {
+                done.right.push(first + left..first + from.len());
+            }
+        }
+        done.histogram = collector.map(|collector| self.collected(collector));
+        done
+    }
+}
+
+/// Writes left rows from the front of `to`, right ones from its back, and moves both ends.
+fn partition(
+    matrix: &BinnedMatrix,
+    order: &Order,
+    run: &[Record],
+    to: &mut [Record],
+    left: &mut usize,
+    right: &mut usize,
+) {
+    match &matrix.columns[order.place] {
+        Column::Narrow(bins) => partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right),
+        Column::Wide(bins) => partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right),
+    }
+}
+
+#[inline(always)]
+fn partition_by(
+    goes_left: impl Fn(usize) -> bool,
+    run: &[Record],
+    to: &mut [Record],
+    left: &mut usize,
+    right: &mut usize,
+) {
+    // Both ends are written and one of them moves: no branch to be mispredicted.
+    for record in run {
+        let goes_left = goes_left(record.row as usize);
+        to[*left] = *record;
+        to[*right - 1] = *record;
+        *left += usize::from(goes_left);
+        *right -= usize::from(!goes_left);
+    }
+}
+
+/// A segment's rows in the buffer they are in, and their place in the other.
+struct Piece<'a> {
+    first: usize,
+    from: &'a [Record],
+    to: &'a mut [Record],
+}
+
+struct Task<'a> {
+    order: usize,
+    pieces: Vec<Piece<'a>>,
+}
+
+/// Lends every segment its stretch of both buffers.
+fn tasks<'a>(even: &'a mut [Record], odd: &'a mut [Record], orders: &[Order]) -> Vec<Task<'a>> {
+    let mut found = Vec::new();
+    let mut wanted: Vec<(Range<usize>, usize)> = Vec::new();
+    for (i, order) in orders.iter().enumerate() {
+        let n_rows = order.segments.iter().map(|segment| segment.len()).sum();
+        for group in groups(&order.segments, n_rows) {
+            wanted.extend(order.segments[group].iter().map(|segment| (segment.clone(), found.len())));
+            found.push(Task { order: i, pieces: Vec::new() });
+        }
+    }
+    wanted.sort_unstable_by_key(|(segment, _)| segment.start);
+    let (mut even, mut odd, mut at) = (even, odd, 0);
+    for (segment, task) in wanted {
+        let (in_even, in_odd);
+        (in_even, even) = cut(even, segment.start - at, segment.len());
+        (in_odd, odd) = cut(odd, segment.start - at, segment.len());
+        at = segment.end;
+        let task = &mut found[task];
+        let (from, to): (&[Record], &mut [Record]) =
+            if orders[task.order].parity == 0 { (in_even, in_odd) } else { (in_odd, in_even) };
+        task.pieces.push(Piece { first: segment.start, from, to });
+    }
+    found
+}
+
+/// A stretch of a slice, and what comes after it.
+fn cut(slice: &mut [Record], skip: usize, n: usize) -> (&mut [Record], &mut [Record]) {
+    slice[skip..].split_at_mut(n)
+}
+
+/// Ranges of segments with about equal numbers of rows, as many as threads can use.
+fn groups(segments: &Segments, n_rows: usize) -> Vec<Range<usize>> {
+    let rows_min = TASK_ROWS.max(n_rows.div_ceil(4 * rayon::current_num_threads()));
+    let mut found = Vec::new();
+    let (mut first, mut rows) = (0, 0);
+    for (i, segment) in segments.iter().enumerate() {
+        rows += segment.len();
+        if rows >= rows_min || i + 1 == segments.len() {
+            found.push(first..i + 1);
+            (first, rows) = (i + 1, 0);
+        }
+    }
+    found
+}
