@@ -106,7 +106,8 @@ fn train(arguments: &[String]) {
     let n_held = n_all - n_rows;
     let held = batch(n_held, n_columns, floats(&mut reader, n_held * n_columns));
     let scores: Scores = CpuForest::new(&boosted.forest).unwrap().predict(&held).unwrap();
-    let evaluation = evaluate(&task, &scores, &table.labels[n_rows..], None, &EvaluateConfig::default()).unwrap();
+    let evaluation =
+        evaluate(&task, &scores, &table.labels[n_rows..], None, &EvaluateConfig::default()).unwrap();
     let auc = evaluation.values["roc_auc"];
     println!("{{\"seconds\": {seconds:.3}, \"auc\": {auc:.5}, \"peak_mib\": {peak:.0}}}");
 }

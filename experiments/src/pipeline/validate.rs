@@ -182,7 +182,11 @@ fn check_gbdt(gbdt: &GbdtConfig, pipeline: &Pipeline, findings: &mut Findings) {
         && !metric_names(task).contains(&metric)
     {
         let known = metric_names(task).join(", ");
-        findings.push("model.eval_metric", format!("there is no metric `{metric}` here"), Some(format!("one of {known}")));
+        findings.push(
+            "model.eval_metric",
+            format!("there is no metric `{metric}` here"),
+            Some(format!("one of {known}")),
+        );
     }
     if let Some(numeric) = &pipeline.features.numeric
         && let Some(margin) = gbdt.base_margin.as_ref().filter(|margin| !numeric.contains(margin))

@@ -147,9 +147,17 @@ impl GbdtConfig {
         let checks: [(bool, &str, &str); 21] = [
             (self.n_estimators > 0, "n_estimators", "at least one round is needed"),
             (share(self.learning_rate), "learning_rate", "above 0 and at most 1"),
-            (self.max_depth > 0 || self.max_leaves > 0, "max_depth", "0 lifts the limit; set `max_leaves` then"),
+            (
+                self.max_depth > 0 || self.max_leaves > 0,
+                "max_depth",
+                "0 lifts the limit; set `max_leaves` then",
+            ),
             (self.max_depth <= 64, "max_depth", "at most 64"),
-            (self.max_leaves != 1, "max_leaves", "a tree of one leaf learns nothing; at least 2, or 0 for no limit"),
+            (
+                self.max_leaves != 1,
+                "max_leaves",
+                "a tree of one leaf learns nothing; at least 2, or 0 for no limit",
+            ),
             (self.max_leaves <= 65_536, "max_leaves", "at most 65,536"),
             (penalty(self.min_child_weight), "min_child_weight", "a number of at least 0"),
             (penalty(self.reg_lambda), "reg_lambda", "a number of at least 0"),
@@ -171,7 +179,8 @@ impl GbdtConfig {
                 "between 1 and 2",
             ),
         ];
-        let mut found: Vec<Finding> = checks.iter().filter(|(ok, ..)| !ok).map(|(_, key, want)| (*key, *want)).collect();
+        let mut found: Vec<Finding> =
+            checks.iter().filter(|(ok, ..)| !ok).map(|(_, key, want)| (*key, *want)).collect();
         if !penalty(self.cat_smooth) || !penalty(self.cat_l2) {
             found.push(("cat_smooth", "`cat_smooth` and `cat_l2` are numbers of at least 0"));
         }

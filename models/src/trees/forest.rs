@@ -205,7 +205,11 @@ impl Forest {
             }
             expected = end;
         }
-        if expected as usize != self.nodes.len() { fail("some nodes belong to no tree".into()) } else { Ok(()) }
+        if expected as usize != self.nodes.len() {
+            fail("some nodes belong to no tree".into())
+        } else {
+            Ok(())
+        }
     }
 
     fn check_node(&self, at: u32, end: u32) -> Result<(), String> {
@@ -230,7 +234,11 @@ impl Forest {
             return Err(format!("it reads codes of feature {feature} beyond those there are"));
         }
         // Children after their parent: following them always ends.
-        if left <= at || left + 1 >= end { Err(format!("its children are {left} and {}", left + 1)) } else { Ok(()) }
+        if left <= at || left + 1 >= end {
+            Err(format!("its children are {left} and {}", left + 1))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -18,7 +18,9 @@ impl Forest {
     pub fn importance(&self) -> Vec<Importance> {
         let mut of = vec![Importance::default(); self.shape.n_features()];
         for node in &self.nodes {
-            let Some(NodeRule::Below { feature, .. } | NodeRule::In { feature, .. }) = node.rule else { continue };
+            let Some(NodeRule::Below { feature, .. } | NodeRule::In { feature, .. }) = node.rule else {
+                continue;
+            };
             let importance = &mut of[feature as usize];
             importance.gain += f64::from(node.gain);
             importance.cover += f64::from(node.cover);

@@ -186,7 +186,8 @@ impl CpuForest {
                 for (rows, out) in
                     rows.chunks_exact(LANES * width).zip(many.chunks_exact_mut(LANES * n_outputs))
                 {
-                    let leaves = self.walk([tree; LANES], std::array::from_fn(|i| i * width), rows, has_missing);
+                    let leaves =
+                        self.walk([tree; LANES], std::array::from_fn(|i| i * width), rows, has_missing);
                     for (i, leaf) in leaves.into_iter().enumerate() {
                         out[i * n_outputs + output] += self.values[leaf];
                     }
@@ -217,7 +218,13 @@ impl CpuForest {
 
     /// The leaves that lanes end in: lane `i` goes down `trees[i]` with the row that starts at `rows[i]`.
     #[inline(always)]
-    fn walk<const N: usize>(&self, trees: [&Tree; N], rows: [usize; N], values: &[f32], missing: bool) -> [usize; N] {
+    fn walk<const N: usize>(
+        &self,
+        trees: [&Tree; N],
+        rows: [usize; N],
+        values: &[f32],
+        missing: bool,
+    ) -> [usize; N] {
         let depth = trees.iter().map(|tree| tree.depth).max().unwrap_or(0);
         let first = trees.map(|tree| tree.first as usize);
         if trees.iter().any(|tree| tree.has_codes) {

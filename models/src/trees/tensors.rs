@@ -69,11 +69,13 @@ impl Forest {
         let threshold = read(&file, "nodes.threshold", Dtype::F32, f32::from_le_bytes)?;
         let missing = read(&file, "nodes.missing_left", Dtype::U8, |[byte]: [u8; 1]| byte)?;
         let codes = read(&file, "nodes.codes", Dtype::I32, i32::from_le_bytes)?;
-        let [value, gain, cover] =
-            ["nodes.value", "nodes.gain", "nodes.cover"].map(|name| read(&file, name, Dtype::F32, f32::from_le_bytes));
+        let [value, gain, cover] = ["nodes.value", "nodes.gain", "nodes.cover"]
+            .map(|name| read(&file, name, Dtype::F32, f32::from_le_bytes));
         let (value, gain, cover) = (value?, gain?, cover?);
         let n = feature.len();
-        if [left.len(), threshold.len(), missing.len(), codes.len(), value.len(), gain.len(), cover.len()] != [n; 7] {
+        if [left.len(), threshold.len(), missing.len(), codes.len(), value.len(), gain.len(), cover.len()]
+            != [n; 7]
+        {
             return Err(ForestError::Format { reason: "the node tensors have different lengths".into() });
         }
         let rule = |i: usize| {
@@ -90,7 +92,9 @@ impl Forest {
             shape,
             base: read(&file, "base", Dtype::F32, f32::from_le_bytes)?,
             roots: read(&file, "trees.root", Dtype::U32, u32::from_le_bytes)?,
-            nodes: (0..n).map(|i| Node { rule: rule(i), value: value[i], gain: gain[i], cover: cover[i] }).collect(),
+            nodes: (0..n)
+                .map(|i| Node { rule: rule(i), value: value[i], gain: gain[i], cover: cover[i] })
+                .collect(),
             words: read(&file, "codes", Dtype::U32, u32::from_le_bytes)?,
         };
         forest.check()?;

@@ -11,7 +11,8 @@ use crate::predict::{PredictError, Predictor};
 fn random_forest(n_outputs: usize, n_trees: usize, seed: u64) -> Forest {
     let mut rng = StdRng::seed_from_u64(seed);
     let objective = if n_outputs > 1 { Objective::Softmax } else { Objective::Logistic };
-    let shape = ForestShape { n_numeric: 2, cardinalities: vec![70], n_outputs, objective, base_margin: None };
+    let shape =
+        ForestShape { n_numeric: 2, cardinalities: vec![70], n_outputs, objective, base_margin: None };
     let mut forest = Forest::new(shape, (0..n_outputs).map(|i| i as f32 - 0.5).collect());
     for _ in 0..n_trees {
         let root = forest.nodes.len() as u32;
@@ -108,13 +109,16 @@ fn a_forest_survives_its_file_and_a_damaged_one_is_refused() {
         assert!(Forest::from_safetensors(forest.shape.clone(), &file).is_err());
         assert!(CpuForest::new(&forest).is_err());
     };
-    let inner = forest.nodes.iter().position(|node| matches!(node.rule, Some(NodeRule::Below { .. }))).unwrap();
+    let inner =
+        forest.nodes.iter().position(|node| matches!(node.rule, Some(NodeRule::Below { .. }))).unwrap();
     let set = forest.nodes.iter().position(|node| matches!(node.rule, Some(NodeRule::In { .. }))).unwrap();
     let below = |feature, left| Some(NodeRule::Below { feature, threshold: 0.0, missing_left: true, left });
     damaged(&|forest| forest.nodes[inner].rule = below(0, inner as u32));
     damaged(&|forest| forest.nodes[inner].rule = below(0, 1_000_000));
     damaged(&|forest| forest.nodes[inner].rule = below(2, inner as u32 + 1));
-    damaged(&|forest| forest.nodes[set].rule = Some(NodeRule::In { feature: 2, words: 1 << 20, left: set as u32 + 1 }));
+    damaged(&|forest| {
+        forest.nodes[set].rule = Some(NodeRule::In { feature: 2, words: 1 << 20, left: set as u32 + 1 })
+    });
     damaged(&|forest| forest.nodes[0].value = f32::NAN);
     damaged(&|forest| forest.base.truncate(1));
     damaged(&|forest| forest.roots[1] = 0);

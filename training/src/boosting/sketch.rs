@@ -116,7 +116,8 @@ impl<'a> Pass<'a> {
                 return FeatureBins::Unused;
             }
             let values = self.values.iter().skip(feature).step_by(n_numeric);
-            let sampled = values.zip(&targets).map(|(value, target)| Sampled { value: *value, target: *target });
+            let sampled =
+                values.zip(&targets).map(|(value, target)| Sampled { value: *value, target: *target });
             let mut sample: Vec<Sampled> = sampled.filter(|sampled| !sampled.value.is_nan()).collect();
             FeatureBins::numeric(&mut sample, budget)
         });

@@ -36,7 +36,8 @@ impl Binning<'_> {
     pub fn read(&self, part: Part) -> Result<Table, TrainError> {
         let n_rows = self.input.table.n_rows(part)?;
         let start = self.start.map(CpuForest::new).transpose()?;
-        let margin = self.input.config.base_margin.as_deref().and_then(|name| self.input.features.position(name));
+        let margin =
+            self.input.config.base_margin.as_deref().and_then(|name| self.input.features.position(name));
         let mut table = Table {
             matrix: BinnedMatrix::new(self.features.to_vec(), n_rows),
             labels: Vec::with_capacity(n_rows),

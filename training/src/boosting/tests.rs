@@ -40,7 +40,11 @@ fn rows(n_rows: usize, seed: u64, label: impl Fn(f32, &mut StdRng) -> f32) -> La
 }
 
 fn table(n_rows: usize, label: impl Fn(f32, &mut StdRng) -> f32 + Copy) -> MemoryRows {
-    MemoryRows { train: rows(n_rows, 1, label), validation: rows(n_rows / 4, 2, label), test: LabelledBatch::default() }
+    MemoryRows {
+        train: rows(n_rows, 1, label),
+        validation: rows(n_rows / 4, 2, label),
+        test: LabelledBatch::default(),
+    }
 }
 
 fn coin(signal: f32, rng: &mut StdRng) -> f32 {
@@ -119,7 +123,11 @@ fn gradients_and_hessians_are_the_derivatives_of_the_loss() {
             rows.block(0, &mut g, &mut h);
             // Half of squared error has the gradient raw - label; XGBoost's convention.
             let factor = if objective == Objective::SquaredError { 1.0 } else { 2.0 };
-            assert!((f64::from(g[0]) - factor * slope).abs() < 2e-3, "{objective:?} at {raw}: {} {slope}", g[0]);
+            assert!(
+                (f64::from(g[0]) - factor * slope).abs() < 2e-3,
+                "{objective:?} at {raw}: {} {slope}",
+                g[0]
+            );
             let is_flat = matches!(objective, Objective::AbsoluteError | Objective::Quantile);
             let expected = if is_flat { 2.0 } else { factor * curve };
             assert!((f64::from(h[0]) - expected).abs() < 5e-2, "{objective:?} at {raw}: {} {curve}", h[0]);
@@ -141,7 +149,15 @@ fn every_objective_learns() {
         n
     };
     let positive: Label = |signal, rng| signal.exp() * rng.random_range(0.5..1.5);
-    let classes: Label = |signal, _| if signal < -0.5 { 0.0 } else if signal < 0.5 { 1.0 } else { 2.0 };
+    let classes: Label = |signal, _| {
+        if signal < -0.5 {
+            0.0
+        } else if signal < 0.5 {
+            1.0
+        } else {
+            2.0
+        }
+    };
     let three = Task::Multiclass { classes: ["x", "y", "z"].map(String::from).into() };
     let cases: [(Objective, Task, Label, f64); 9] = [
         (Objective::Logistic, binary(), coin, 0.8),
@@ -162,31 +178,39 @@ fn every_objective_learns() {
         let loss = Loss::new(objective, &settings);
         let raw_of = |forest: &Forest| -> Vec<Vec<f32>> {
             let rows = &table.validation.features;
-            let by_row = (0..rows.n_rows).map(|i| forest.raw(&rows.numeric[3 * i..3 * i + 3], &rows.categorical[i..=i]));
+            let by_row = (0..rows.n_rows)
+                .map(|i| forest.raw(&rows.numeric[3 * i..3 * i + 3], &rows.categorical[i..=i]));
             let by_row: Vec<Vec<f32>> = by_row.collect();
             (0..forest.shape.n_outputs).map(|k| by_row.iter().map(|row| row[k]).collect()).collect()
         };
         let left = |forest: &Forest| {
-            mean_loss(loss, Judged { raw: &raw_of(forest), labels: &table.validation.labels, weights: None }, 1)
+            mean_loss(
+                loss,
+                Judged { raw: &raw_of(forest), labels: &table.validation.labels, weights: None },
+                1,
+            )
         };
         let mut constant = boosted.forest.clone();
         constant.truncate(0);
         let (before, after) = (left(&constant), left(&boosted.forest));
         assert!(after < before * share, "{objective:?}: {after} of {before}");
         let best = boosted.history.iter().map(|epoch| epoch.validation_loss).fold(f64::INFINITY, f64::min);
-        assert!((after - best).abs() < 1e-9 * before.abs().max(1.0), "the best round is kept: {after} {best}");
+        assert!(
+            (after - best).abs() < 1e-9 * before.abs().max(1.0),
+            "the best round is kept: {after} {best}"
+        );
     }
 }
 
 #[test]
 fn a_quantile_has_its_share_of_rows_below() {
     let table = table(8_000, |signal, rng| signal + rng.random_range(-1.0..1.0));
-    let settings =
-        GbdtConfig { objective: Some(Objective::Quantile), quantile_alpha: 0.8, ..config(80) };
+    let settings = GbdtConfig { objective: Some(Objective::Quantile), quantile_alpha: 0.8, ..config(80) };
     let forest = Case::new(settings, Task::Regression, &table).run().unwrap().forest;
     let rows = &table.validation.features;
     let below = (0..rows.n_rows).filter(|i| {
-        table.validation.labels[*i] < forest.raw(&rows.numeric[3 * i..3 * i + 3], &rows.categorical[*i..=*i])[0]
+        table.validation.labels[*i]
+            < forest.raw(&rows.numeric[3 * i..3 * i + 3], &rows.categorical[*i..=*i])[0]
     });
     let share = below.count() as f64 / rows.n_rows as f64;
     assert!((0.75..0.85).contains(&share), "{share}");
@@ -202,7 +226,8 @@ fn training_stops_when_validation_gets_no_better() {
     assert_eq!(losses.len(), best + 6);
     assert_eq!(boosted.forest.n_trees(), best + 1);
 
-    let settings = GbdtConfig { eval_metric: Some("roc_auc".into()), early_stopping_rounds: 5, ..config(500) };
+    let settings =
+        GbdtConfig { eval_metric: Some("roc_auc".into()), early_stopping_rounds: 5, ..config(500) };
     let by_auc = Case::new(settings, binary(), &table).run().unwrap();
     assert!(by_auc.history.len() < 500 && by_auc.forest.n_trees() > 0);
 }
@@ -210,13 +235,16 @@ fn training_stops_when_validation_gets_no_better() {
 #[test]
 fn a_training_that_was_killed_ends_in_the_same_trees() {
     let table = table(2_000, coin);
-    let settings = GbdtConfig { subsample: 0.7, colsample_bynode: 0.7, early_stopping_rounds: 0, ..config(30) };
+    let settings =
+        GbdtConfig { subsample: 0.7, colsample_bynode: 0.7, early_stopping_rounds: 0, ..config(30) };
     let whole = Case::new(settings.clone(), binary(), &table).run().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let killed = Case { dir: Some(dir.path()), ..Case::new(settings, binary(), &table) };
     // Stands for the checkpoint of a run that was killed after its twelfth round.
-    let twelve = Case::new(GbdtConfig { n_estimators: 12, ..killed.config.clone() }, binary(), &table).run().unwrap();
-    let losses = |history: &[crate::trainer::Epoch]| history.iter().map(|e| e.validation_loss).collect::<Vec<_>>();
+    let twelve =
+        Case::new(GbdtConfig { n_estimators: 12, ..killed.config.clone() }, binary(), &table).run().unwrap();
+    let losses =
+        |history: &[crate::trainer::Epoch]| history.iter().map(|e| e.validation_loss).collect::<Vec<_>>();
     let best = twelve.history.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss)).unwrap();
     let course = super::checkpoint::Course {
         best: Some((best.validation_loss, best.epoch)),
@@ -236,7 +264,8 @@ fn a_training_that_was_killed_ends_in_the_same_trees() {
 fn a_continued_training_adds_trees_to_those_it_got() {
     let table = table(2_000, coin);
     let first = Case::new(config(10), binary(), &table).run().unwrap();
-    let more = Case { continued: Some(&first.forest), ..Case::new(config(10), binary(), &table) }.run().unwrap();
+    let more =
+        Case { continued: Some(&first.forest), ..Case::new(config(10), binary(), &table) }.run().unwrap();
     assert!(more.forest.n_trees() > first.forest.n_trees());
     for tree in 0..first.forest.n_trees() {
         assert_eq!(more.forest.tree(tree), first.forest.tree(tree));

@@ -54,7 +54,8 @@ pub fn boost(input: &BoostInput<'_>) -> Result<Boosted, TrainError> {
         Forest::new(shape, base)
     });
     let position = |name: &str| input.features.position(name);
-    let matrix = std::mem::replace(&mut train.matrix, cupola_models::trees::learner::BinnedMatrix::new(Vec::new(), 0));
+    let matrix =
+        std::mem::replace(&mut train.matrix, cupola_models::trees::learner::BinnedMatrix::new(Vec::new(), 0));
     tracing::info!(n_rows, two_byte_features = matrix.n_wide(), "binned");
     let growth = Growth::new(input.config, &matrix, &position);
     let learner = TreeLearner::new(&matrix, &growth);
@@ -100,7 +101,8 @@ impl Booster<'_> {
                 kept = Instant::now();
             }
         }
-        let stopped = if self.out_of_patience() { "no better for the patience given" } else { "all rounds done" };
+        let stopped =
+            if self.out_of_patience() { "no better for the patience given" } else { "all rounds done" };
         let best = self.course.best.map_or(self.course.history.len(), |(_, round)| round);
         self.forest.truncate(n_before + best * self.forest.shape.n_outputs);
         Ok(Boosted { forest: self.forest, history: self.course.history, stopped: stopped.into() })
@@ -148,7 +150,12 @@ impl Booster<'_> {
         Ok(())
     }
 
-    fn tree(&mut self, round: usize, output: usize, probabilities: Option<&[Vec<f32>]>) -> Result<(), TrainError> {
+    fn tree(
+        &mut self,
+        round: usize,
+        output: usize,
+        probabilities: Option<&[Vec<f32>]>,
+    ) -> Result<(), TrainError> {
         let n_outputs = self.forest.shape.n_outputs;
         let raw = probabilities.map_or(&self.train.raw[output], |of| &of[output]);
         let loss = LossOfRows {
@@ -165,7 +172,8 @@ impl Booster<'_> {
             loss: f64::NAN,
             learning_rate,
         })?;
-        let values: Vec<f32> = self.values(&grown, output).iter().map(|value| (value * learning_rate) as f32).collect();
+        let values: Vec<f32> =
+            self.values(&grown, output).iter().map(|value| (value * learning_rate) as f32).collect();
         self.learner.add_values(&grown, &values, &mut self.train.raw[output]);
         grown.add_values(&self.validation.matrix, &values, &mut self.validation.raw[output]);
         grown.append_to(&mut self.forest, self.matrix, &values);
@@ -177,10 +185,12 @@ impl Booster<'_> {
         let mut values = grown.values();
         let Some(order) = self.loss.leaf_quantile() else { return values };
         let (raw, labels) = (&self.train.raw[output], &self.train.labels);
-        let weight = |row: usize| self.train.weights.as_ref().map_or(1.0, |weights| weights[row]);
+        let (learner, weights) = (&self.learner, &self.train.weights);
+        let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
         let leaves = grown.leaves.par_iter().map(|leaf| {
-            let rows = self.learner.rows_of(leaf);
-            let mut residuals: Vec<(f32, f32)> = rows.map(|row| (labels[row] - raw[row], weight(row))).collect();
+            let rows = learner.rows_of(leaf);
+            let mut residuals: Vec<(f32, f32)> =
+                rows.map(|row| (labels[row] - raw[row], weight(row))).collect();
             (leaf.node, quantile(&mut residuals, order))
         });
         for (node, value) in leaves.collect::<Vec<_>>() {

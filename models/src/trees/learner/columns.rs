@@ -28,7 +28,8 @@ impl<'a> TreeColumns<'a> {
         let level = sample(&self.tree, self.rules.by_level, self.seed ^ (0x1E_0000 + depth as u64));
         let mut places = sample(&level, self.rules.by_node, self.seed ^ (0x0DE_0000_0000 + node as u64));
         if !self.rules.interactions.is_empty() && !path.is_empty() {
-            let together = self.rules.interactions.iter().filter(|group| path.iter().all(|p| group.contains(p)));
+            let together =
+                self.rules.interactions.iter().filter(|group| path.iter().all(|p| group.contains(p)));
             let mut may = vec![false; places.len()];
             together.flatten().chain(path).for_each(|place| may[*place] = true);
             places.iter_mut().zip(may).for_each(|(place, may)| *place &= may);

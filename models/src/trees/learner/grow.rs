@@ -1,5 +1,6 @@
 use rayon::prelude::*;
 
+use super::bins::FeatureBins;
 use super::columns::{ColumnRules, TreeColumns};
 use super::gradient::{Draw, Gradients, Units, quantise};
 use super::histogram::{Histogram, Sums};
@@ -8,7 +9,6 @@ use super::rows::{Done, Order, RowSet, Segments, Side};
 use super::scan::Scan;
 use super::split::{Limits, Regularisation, Rule, Split};
 use super::tree::{Grown, GrownNode, Leaf};
-use super::bins::FeatureBins;
 use crate::trees::{GbdtConfig, GrowPolicy};
 
 /// How trees grow: the configuration with features by their place in a row of bins.
@@ -37,7 +37,8 @@ impl Growth {
         }
         let group = |names: &Vec<String>| names.iter().filter_map(place).collect();
         let unlimited = |n: usize| if n == 0 { usize::MAX } else { n };
-        let categorical = |feature: usize| matches!(matrix.features[feature], FeatureBins::Categorical { .. });
+        let categorical =
+            |feature: usize| matches!(matrix.features[feature], FeatureBins::Categorical { .. });
         Self {
             depth_max: unlimited(config.max_depth),
             leaves_max: unlimited(config.max_leaves),
@@ -114,7 +115,9 @@ impl<'a> TreeLearner<'a> {
             let first = block * block_rows;
             for leaf in &grown.leaves {
                 let at = leaf.segments.partition_point(|segment| segment.start < first);
-                let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else { continue };
+                let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else {
+                    continue;
+                };
                 for record in &self.rows.buffers[leaf.parity][segment.clone()] {
                     to[record.row as usize - first] += values[leaf.node];
                 }
@@ -137,8 +140,15 @@ impl Grower<'_> {
         let histogram = rows.histogram(self.matrix, &segments, 0);
         self.push(histogram.total(&self.matrix.layout), 0.0, Limits::NONE);
         let histogram = Some(histogram);
-        let root =
-            Open { node: 0, depth: 0, segments, histogram, limits: Limits::NONE, path: Vec::new(), split: None };
+        let root = Open {
+            node: 0,
+            depth: 0,
+            segments,
+            histogram,
+            limits: Limits::NONE,
+            path: Vec::new(),
+            split: None,
+        };
         let mut open = vec![root];
         self.find_splits(&mut open);
         let mut n_leaves = 1;
@@ -211,7 +221,14 @@ impl Grower<'_> {
         children
     }
 
-    fn children(&mut self, rows: &RowSet, of: Open, split: Split, built: Option<Side>, done: Done) -> [Open; 2] {
+    fn children(
+        &mut self,
+        rows: &RowSet,
+        of: Open,
+        split: Split,
+        built: Option<Side>,
+        done: Done,
+    ) -> [Open; 2] {
         let left = self.grown.nodes.len();
         let (low, high) = self.limits(&split, of.limits);
         self.push(split.left, split.l2, low);
@@ -241,7 +258,10 @@ impl Grower<'_> {
             path,
             split: None,
         };
-        [child(left, done.left, of_left, low, path.clone()), child(left + 1, done.right, of_right, high, path)]
+        [
+            child(left, done.left, of_left, low, path.clone()),
+            child(left + 1, done.right, of_right, high, path),
+        ]
     }
 
     /// Values below a monotone split stay on their side of the middle.

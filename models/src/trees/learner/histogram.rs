@@ -112,7 +112,9 @@ impl Collector {
                     (0..stride).step_by(LINE).for_each(|line| prefetch(data, ahead + line));
                 }
                 // SAFETY: records hold rows of the matrix, and the tile's features are narrow ones.
-                unsafe { add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins) };
+                unsafe {
+                    add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins)
+                };
             }
         }
     }

@@ -34,7 +34,7 @@ impl Layout {
         let narrow: Vec<usize> = used().filter(is_narrow).collect();
         let wide = used().filter(|i| !is_narrow(i));
         let n_narrow = narrow.len();
-        let (mut byte, mut first_bin) = (0, 0);
+        let (mut byte, mut first_bin) = (0_usize, 0);
         let mut slots = Vec::with_capacity(features.len());
         for feature in narrow.into_iter().chain(wide) {
             let n_bins = features[feature].n_bins();

@@ -193,8 +193,12 @@ fn partition(
     right: &mut usize,
 ) {
     match &matrix.columns[order.place] {
-        Column::Narrow(bins) => partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right),
-        Column::Wide(bins) => partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right),
+        Column::Narrow(bins) => {
+            partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right)
+        }
+        Column::Wide(bins) => {
+            partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right)
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Scan<'_> {
 
     /// Sets of codes.
     pub fn codes(&self) -> Option<Split> {
-        let used: Vec<u16> = (0..self.bins.len() as u32).map(|c| c as u16).filter(|c| self.bin(*c).hessian > 0).collect();
+        let used: Vec<u16> =
+            (0..self.bins.len() as u32).map(|c| c as u16).filter(|c| self.bin(*c).hessian > 0).collect();
         if used.len() < 2 {
             None
         } else if used.len() <= self.penalties.max_cat_to_onehot {

@@ -11,7 +11,9 @@ impl Search {
     pub fn new(feature: &FeatureBins) -> Self {
         let FeatureBins::Numeric { cuts } = feature else { return Self { levels: Vec::new(), n_cuts: 0 } };
         let mut levels = vec![cuts.clone()];
-        while let Some(finer) = levels.last() && finer.len() > 16 {
+        while let Some(finer) = levels.last()
+            && finer.len() > 16
+        {
             levels.push(finer.iter().skip(15).step_by(16).copied().collect());
         }
         for level in &mut levels {
@@ -29,7 +31,9 @@ impl Search {
                 let i = count(coarse, 0, v);
                 16 * i + count(fine, 16 * i, v)
             }),
-            levels => each(values, bins, self.n_cuts, |v| levels.iter().fold(0, |i, level| 16 * i + count(level, 16 * i, v))),
+            levels => each(values, bins, self.n_cuts, |v| {
+                levels.iter().fold(0, |i, level| 16 * i + count(level, 16 * i, v))
+            }),
         }
     }
 }

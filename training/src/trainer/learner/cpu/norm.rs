@@ -12,7 +12,7 @@ pub(super) fn normalise(row: &mut [f32]) -> f32 {
     scale
 }
 
-/// From the gradient of a normalised row to that of the row before, in place (Ba et al. 2016):
+/// From the gradient of a normalised row to that of the row before, in place (layer normalisation, arXiv 1607.06450):
 /// `scale * (g - mean(g) - x mean(g x))`.
 #[inline(always)]
 pub(super) fn through_normalise(gradient: &mut [f32], normalised: &[f32], scale: f32) {
