@@ -1,5 +1,5 @@
 use super::gradient::{FLUSH_ROWS, Record};
-use super::layout::{Layout, NARROW_BINS};
+use super::layout::{LINE, Layout, NARROW_BINS};
 use super::matrix::BinnedMatrix;
 
 /// Sums of quantised gradients and hessians.
@@ -65,14 +65,12 @@ pub struct Collector {
     wide: Histogram,
 }
 
-/// Rows that pass all features while they are near.
-const RUN_ROWS: usize = 1_024;
+/// Rows that pass all features while they are in the first-level cache.
+const RUN_ROWS: usize = 256;
 /// Features whose bins (32 KiB) stay in the first-level cache together.
 const TILE: usize = 16;
 /// Rows between one that is summed and the one whose memory is asked for.
-const AHEAD: usize = 12;
-/// Bytes of a cache line.
-const LINE: usize = 64;
+const AHEAD: usize = 32;
 
 impl Collector {
     /// Starts from nothing, in the memory of a histogram that is not needed any more.
@@ -83,12 +81,25 @@ impl Collector {
     }
 
     pub fn add(&mut self, matrix: &BinnedMatrix, records: &[Record]) {
-        for run in records.chunks(RUN_ROWS) {
+        let (data, stride) = (matrix.data(), matrix.layout.stride);
+        for (first, run) in records.chunks(RUN_ROWS).enumerate() {
             if self.n_packed + run.len() > FLUSH_ROWS {
                 self.flush();
             }
             self.n_packed += run.len();
-            self.add_narrow(matrix, run);
+            // The first tile reads from memory, the others find their rows in the cache.
+            let ahead = &records[(first * RUN_ROWS + AHEAD).min(records.len())..];
+            let ahead = ahead.iter().map(Some).chain(std::iter::repeat(None));
+            let prefetched = run.iter().zip(ahead).map(|(record, ahead)| {
+                if let Some(ahead) = ahead {
+                    (0..stride).step_by(LINE).for_each(|line| prefetch(data, ahead.row as usize * stride + line));
+                }
+                record
+            });
+            self.add_tile(matrix, 0, prefetched);
+            for tile in (TILE..matrix.layout.n_narrow).step_by(TILE) {
+                self.add_tile(matrix, tile, run.iter());
+            }
             self.add_wide(matrix, run);
         }
     }
@@ -99,33 +110,27 @@ impl Collector {
         std::mem::take(&mut self.wide)
     }
 
-    fn add_narrow(&mut self, matrix: &BinnedMatrix, run: &[Record]) {
+    /// Adds rows to the bins of the narrow features from `first` on.
+    #[inline(always)]
+    fn add_tile<'a>(&mut self, matrix: &BinnedMatrix, first: usize, run: impl Iterator<Item = &'a Record>) {
         let Layout { stride, n_narrow, .. } = matrix.layout;
-        let data = matrix.data.as_slice();
-        debug_assert!(run.iter().all(|record| (record.row as usize + 1) * stride <= data.len()));
-        for first in (0..n_narrow).step_by(TILE) {
-            let n = TILE.min(n_narrow - first);
-            let bins = &mut self.packed[first * NARROW_BINS..(first + n) * NARROW_BINS];
-            for (i, record) in run.iter().enumerate() {
-                if first == 0 {
-                    let ahead = run[(i + AHEAD).min(run.len() - 1)].row as usize * stride;
-                    (0..stride).step_by(LINE).for_each(|line| prefetch(data, ahead + line));
-                }
-                // SAFETY: records hold rows of the matrix, and the tile's features are narrow ones.
-                unsafe {
-                    add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins)
-                };
-            }
+        let data = matrix.data();
+        let n = TILE.min(n_narrow - first.min(n_narrow));
+        let bins = &mut self.packed[first * NARROW_BINS..(first + n) * NARROW_BINS];
+        for record in run {
+            debug_assert!((record.row as usize + 1) * stride <= data.len());
+            // SAFETY: records hold rows of the matrix, and the tile's features are narrow ones.
+            unsafe { add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins) };
         }
     }
 
     fn add_wide(&mut self, matrix: &BinnedMatrix, run: &[Record]) {
-        let layout = &matrix.layout;
+        let (layout, data) = (&matrix.layout, matrix.data());
         for slot in &layout.slots[layout.n_narrow..] {
             let bins = &mut self.packed[slot.first_bin..slot.first_bin + slot.n_bins];
             for record in run {
                 let at = record.row as usize * layout.stride + slot.byte;
-                let bin = u16::from_le_bytes([matrix.data[at], matrix.data[at + 1]]);
+                let bin = u16::from_le_bytes([data[at], data[at + 1]]);
                 let bin = &mut bins[usize::from(bin)];
                 *bin = bin.wrapping_add(record.packed());
             }

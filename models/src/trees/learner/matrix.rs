@@ -2,7 +2,7 @@ use cupola_datasets::FeatureBatch;
 use rayon::prelude::*;
 
 use super::bins::FeatureBins;
-use super::layout::Layout;
+use super::layout::{LINE, Layout};
 use super::search::Search;
 
 /// The bins of all rows, twice: by row for histograms, which read all features of some rows, and by feature for
@@ -14,10 +14,15 @@ pub struct BinnedMatrix {
     pub(super) features: Vec<FeatureBins>,
     pub(super) layout: Layout,
     n_rows: usize,
-    pub(super) data: Vec<u8>,
+    lines: Vec<Line>,
     pub(super) columns: Vec<Column>,
     searches: Vec<Search>,
 }
+
+/// A cache line: rows start where lines do.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "only its memory is used")] [u8; LINE]);
 
 /// The bins of one feature.
 pub(super) enum Column {
@@ -40,13 +45,19 @@ impl BinnedMatrix {
             }
         };
         Self {
-            data: Vec::with_capacity(n_rows_max * layout.stride),
+            lines: Vec::with_capacity((n_rows_max * layout.stride).div_ceil(LINE)),
             columns: (0..layout.slots.len()).map(column).collect(),
             searches: layout.slots.iter().map(|slot| Search::new(&features[slot.feature])).collect(),
             n_rows: 0,
             features,
             layout,
         }
+    }
+
+    /// Rows of bins, [`Layout::stride`] bytes each.
+    pub(super) fn data(&self) -> &[u8] {
+        // SAFETY: a line is 64 bytes and nothing else.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * LINE) }
     }
 
     /// Rows so far.
@@ -68,7 +79,7 @@ impl BinnedMatrix {
     pub fn push(&mut self, batch: &FeatureBatch) {
         let (first, end, stride) = (self.n_rows, self.n_rows + batch.n_rows, self.layout.stride);
         self.n_rows = end;
-        self.data.resize(end * stride, 0);
+        self.lines.resize((end * stride).div_ceil(LINE), Line([0; LINE]));
         // One list of column stretches for each block.
         let n_blocks = batch.n_rows.div_ceil(BLOCK_ROWS);
         let mut blocks: Vec<Vec<Stretch<'_>>> =
@@ -88,11 +99,17 @@ impl BinnedMatrix {
             }
         }
         let (layout, searches) = (&self.layout, &self.searches);
-        let rows = self.data[first * stride..].par_chunks_mut(BLOCK_ROWS * stride);
+        let rows = bytes_mut(&mut self.lines)[first * stride..end * stride].par_chunks_mut(BLOCK_ROWS * stride);
         rows.zip(blocks).enumerate().for_each(|(block, (rows, columns))| {
             Block { layout, searches, batch, first: block * BLOCK_ROWS }.fill(rows, columns);
         });
     }
+}
+
+fn bytes_mut(lines: &mut [Line]) -> &mut [u8] {
+    let n = lines.len() * LINE;
+    // SAFETY: a line is 64 bytes and nothing else.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), n) }
 }
 
 enum Stretch<'a> {

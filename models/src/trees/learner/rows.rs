@@ -45,7 +45,7 @@ pub struct Done {
 /// Rows of a task, at least, unless the node has fewer.
 const TASK_ROWS: usize = 16_384;
 /// Rows decided on before those of the wanted side are summed, while they are still near.
-const RUN_ROWS: usize = 1_024;
+const RUN_ROWS: usize = 4_096;
 
 /// All rows, in two buffers: a node's rows are in the one of its depth's parity, its children's in the other.
 pub struct RowSet {

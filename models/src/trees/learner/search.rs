@@ -2,7 +2,7 @@ use super::bins::FeatureBins;
 
 /// Finds the bins of numbers: all comparisons with 16 cuts at once, level by level.
 pub struct Search {
-    /// Every 16^k-th cut, the coarsest level first; padded with infinity.
+    /// Every 16^k-th cut, the coarsest level first; padded with NaN, which is not below anything.
     levels: Vec<Vec<f32>>,
     n_cuts: usize,
 }
@@ -17,7 +17,7 @@ impl Search {
             levels.push(finer.iter().skip(15).step_by(16).copied().collect());
         }
         for level in &mut levels {
-            level.resize(level.len().next_multiple_of(16) + 16, f32::INFINITY);
+            level.resize(level.len().next_multiple_of(16) + 16, f32::NAN);
         }
         levels.reverse();
         Self { levels, n_cuts: cuts.len() }
