@@ -73,7 +73,7 @@ pub enum ModelConfig {
     /// A multi-layer perceptron for tables.
     Mlp(MlpConfig),
     /// Gradient-boosted trees.
-    Gbdt(GbdtConfig),
+    Gbdt(Box<GbdtConfig>),
 }
 
 impl ModelConfig {

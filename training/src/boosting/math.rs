@@ -6,7 +6,7 @@
 pub fn exp(x: f32) -> f32 {
     /// Adding it leaves a whole number in the lowest bits: the exponent of 2^23 * 1.5.
     const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };

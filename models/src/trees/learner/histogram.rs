@@ -92,7 +92,9 @@ impl Collector {
             let ahead = ahead.iter().map(Some).chain(std::iter::repeat(None));
             let prefetched = run.iter().zip(ahead).map(|(record, ahead)| {
                 if let Some(ahead) = ahead {
-                    (0..stride).step_by(LINE).for_each(|line| prefetch(data, ahead.row as usize * stride + line));
+                    (0..stride)
+                        .step_by(LINE)
+                        .for_each(|line| prefetch(data, ahead.row as usize * stride + line));
                 }
                 record
             });
@@ -120,7 +122,9 @@ impl Collector {
         for record in run {
             debug_assert!((record.row as usize + 1) * stride <= data.len());
             // SAFETY: records hold rows of the matrix, and the tile's features are narrow ones.
-            unsafe { add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins) };
+            unsafe {
+                add_row(data.as_ptr().add(record.row as usize * stride + first), n, record.packed(), bins)
+            };
         }
     }
 

@@ -99,7 +99,8 @@ impl BinnedMatrix {
             }
         }
         let (layout, searches) = (&self.layout, &self.searches);
-        let rows = bytes_mut(&mut self.lines)[first * stride..end * stride].par_chunks_mut(BLOCK_ROWS * stride);
+        let rows =
+            bytes_mut(&mut self.lines)[first * stride..end * stride].par_chunks_mut(BLOCK_ROWS * stride);
         rows.zip(blocks).enumerate().for_each(|(block, (rows, columns))| {
             Block { layout, searches, batch, first: block * BLOCK_ROWS }.fill(rows, columns);
         });
