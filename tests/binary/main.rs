@@ -6,4 +6,5 @@ mod crash;
 mod pipeline;
 mod quarantine;
 mod support;
+mod trees;
 mod versions;

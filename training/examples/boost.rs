@@ -81,7 +81,13 @@ fn train(arguments: &[String]) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let table = FileRows { x: x.clone(), labels, n_rows, n_columns };
     // The peers' settings: 100 trees of depth 6, learning rate 0.1, 256 bins.
-    let config = GbdtConfig { n_estimators: 100, learning_rate: 0.1, max_depth: 6, ..GbdtConfig::default() };
+    let config = GbdtConfig {
+        n_estimators: 100,
+        learning_rate: 0.1,
+        max_depth: 6,
+        subsample: 1.0,
+        ..GbdtConfig::default()
+    };
     let task = Task::Binary { classes: ["0".into(), "1".into()] };
     let started = Instant::now();
     let boosted = boost(&BoostInput {

@@ -103,7 +103,7 @@ impl Default for GbdtConfig {
             reg_alpha: 0.0,
             gamma: 0.0,
             max_delta_step: 0.0,
-            subsample: 1.0,
+            subsample: 0.8,
             colsample_bytree: 1.0,
             colsample_bylevel: 1.0,
             colsample_bynode: 1.0,

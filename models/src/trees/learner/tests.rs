@@ -9,6 +9,11 @@ use super::histogram::{Collector, Histogram, Sums};
 use super::*;
 use crate::trees::{CpuForest, Forest, ForestShape, GbdtConfig, GrowPolicy, NodeRule, Objective};
 
+/// Defaults, on all rows.
+fn whole() -> GbdtConfig {
+    GbdtConfig { subsample: 1.0, ..GbdtConfig::default() }
+}
+
 /// Squared error towards labels, from 0.
 struct Towards(Vec<f32>);
 
@@ -207,7 +212,7 @@ fn the_first_split_is_the_best_by_hand() {
     // between the second and third row: 64/3 + 64/5 - 0 = 34.1333; leaf values 8/3 and -8/5.
     let numeric = vec![0.1, 0.0, 0.2, 0.0, 0.4, 0.0, 0.5, 0.0, 0.6, 0.0, 0.7, 0.0];
     let batch = FeatureBatch { n_rows: 6, n_numeric: 2, n_categorical: 1, numeric, categorical: vec![0; 6] };
-    let config = GbdtConfig { max_depth: 1, ..GbdtConfig::default() };
+    let config = GbdtConfig { max_depth: 1, ..whole() };
     let (forest, raw) = grow(&matrix(&batch), &[4.0, 4.0, -2.0, -2.0, -2.0, -2.0], &config);
     let root = &forest.nodes[0];
     let Some(NodeRule::Below { feature: 0, threshold, .. }) = root.rule else { panic!("{root:?}") };
@@ -226,8 +231,7 @@ fn trees_are_the_same_bytes_for_any_number_of_threads_and_score_as_they_were_tra
     let (matrix, labels) = (matrix(&batch), labels(&batch));
     for (policy, max_leaves, subsample) in [(GrowPolicy::Depthwise, 0, 1.0), (GrowPolicy::Lossguide, 40, 0.5)]
     {
-        let config =
-            GbdtConfig { max_depth: 8, max_leaves, grow_policy: policy, subsample, ..GbdtConfig::default() };
+        let config = GbdtConfig { max_depth: 8, max_leaves, grow_policy: policy, subsample, ..whole() };
         let run = |n_threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
             pool.install(|| grow(&matrix, &labels, &config))
@@ -257,7 +261,7 @@ fn a_monotone_constraint_holds_everywhere() {
     // Falls in b for most rows, so that the constraint binds.
     let labels: Vec<f32> =
         (0..20_000).map(|i| (9.0 * batch.numeric[2 * i + 1]).sin() + labels(&batch)[i] * 0.1).collect();
-    let mut config = GbdtConfig { max_depth: 6, ..GbdtConfig::default() };
+    let mut config = GbdtConfig { max_depth: 6, ..whole() };
     let rises = |config: &GbdtConfig| {
         let (forest, _) = grow(&matrix, &labels, config);
         let score = |a: f32, b: f32, code: u32| forest.raw(&[a, b], &[code])[0];
@@ -278,7 +282,7 @@ fn features_that_may_not_interact_do_not_share_a_path() {
     let batch = rows(20_000, 8);
     let config = GbdtConfig {
         interaction_constraints: vec![vec!["a".into(), "c".into()], vec!["b".into()]],
-        ..GbdtConfig::default()
+        ..whole()
     };
     let (forest, _) = grow(&matrix(&batch), &labels(&batch), &config);
     let mut paths = vec![(0_usize, Vec::new())];
@@ -299,7 +303,7 @@ fn features_that_may_not_interact_do_not_share_a_path() {
 
 #[test]
 fn constant_and_missing_columns_and_single_rows_make_a_tree() {
-    let config = GbdtConfig::default();
+    let config = whole();
     for (n_rows, number) in [(1, 0.5), (40, 0.5), (40, f32::NAN)] {
         let batch = FeatureBatch {
             n_rows,

@@ -1,0 +1,80 @@
+//! Boosted trees through the binary: trained, continued, scored, served.
+
+use std::path::Path;
+
+use crate::support::{self, Desk, TRANSACTION};
+
+/// The card-fraud example with trees instead of a network.
+fn desk(rounds: usize) -> (Desk, String) {
+    let desk = Desk::with_card_fraud(20_000, 2);
+    let file = desk.read("pipeline.toml");
+    let (before, after) = file.split_once("[model]").map_or((file.as_str(), ""), |(before, after)| {
+        (before, after.split_once("\n[").map_or("", |(_, rest)| rest))
+    });
+    let after = if after.is_empty() { String::new() } else { format!("[{after}") };
+    let trees =
+        format!("{before}{after}\n[model]\nkind = \"gbdt\"\nn_estimators = {rounds}\nlearning_rate = 0.1\n");
+    let path = desk.write("pipeline.toml", trees);
+    (desk, path)
+}
+
+fn weights(home: &Path) -> Vec<u8> {
+    let path = support::find(&home.join("models"), &|name| name == "weights.safetensors");
+    std::fs::read(path.unwrap()).unwrap()
+}
+
+#[test]
+fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
+    let (desk, pipeline) = desk(40);
+    let first = desk.ok(&["run", &pipeline, "--device", "cpu"]);
+    assert!(first.out.contains("version 1 is champion"), "{}", first.out);
+
+    let one = desk.write("one.jsonl", TRANSACTION);
+    desk.ok(&["predict", "card-fraud", &one, "-o", &desk.text("one.csv")]);
+    let line = desk.read("one.csv").lines().nth(1).unwrap().to_owned();
+    let offline: f32 = line.split(',').nth(1).unwrap().parse().unwrap();
+    let server = desk.serve(&pipeline);
+    let (status, reply) = server.predict("card-fraud", TRANSACTION);
+    assert_eq!(status, 200, "{reply}");
+    let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
+    assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
+    assert!(online > 0.5, "an online payment of 250 is fraud by the sample's rules, not {online}");
+
+    let report = support::find(&desk.path("home"), &|name| name == "report.html").unwrap();
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(report.contains("<th>gain</th>") && report.contains("amount"), "{report}");
+
+    let more = desk.ok(&["run", &pipeline, "--device", "cpu", "--set", "model.continue_from=\"champion\""]);
+    assert!(more.out.contains("version 2"), "{}", more.out);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trees_for_any_number_of_threads() {
+    let trees = |n_threads: &str| {
+        let (desk, pipeline) = desk(15);
+        let mut command = desk.command(&["run", &pipeline, "--device", "cpu"]);
+        let done = command.env("RAYON_NUM_THREADS", n_threads).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        weights(&desk.path("home"))
+    };
+    let one = trees("1");
+    assert_eq!(trees("2"), one);
+    assert_eq!(trees("5"), one);
+}
+
+#[test]
+fn settings_that_trees_cannot_use_are_named() {
+    let (desk, pipeline) = desk(5);
+    for (setting, part) in [
+        ("model.max_leaves=1", "a tree of one leaf learns nothing"),
+        ("model.objective=\"reg:gamma\"", "does not fit the task"),
+        ("model.learning_rate=0.0", "model.learning_rate"),
+        ("train.learning_rate=0.5", "trees have their own learning rate"),
+        ("model.eval_metric=\"rmse\"", "there is no metric `rmse` here"),
+        ("model.base_margin=\"nothing\"", "`nothing` is not a numeric feature"),
+        ("model.max_dept=3", "max_depth"),
+    ] {
+        let done = desk.cupola(&["run", &pipeline, "--set", "task=\"binary\"", "--set", setting]);
+        done.refused(3, &[part]);
+    }
+}
