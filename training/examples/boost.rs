@@ -14,7 +14,7 @@ use cupola_datasets::FeatureBatch;
 use cupola_datasets::features::LabelledBatch;
 use cupola_models::predict::Predictor;
 use cupola_models::trees::{CpuForest, Forest, ForestShape, GbdtConfig, Objective};
-use cupola_models::{Scores, Task};
+use cupola_models::{Device, Scores, Task};
 use cupola_training::boosting::{BoostInput, Features, boost};
 use cupola_training::metrics::{EvaluateConfig, evaluate};
 use cupola_training::split::Part;
@@ -95,6 +95,7 @@ fn train(arguments: &[String]) {
         task: &task,
         features: Features { numeric: &names, categorical: &[], cardinalities: &[] },
         table: &table,
+        device: std::env::var("DEVICE").map_or(Device::Cpu, |device| device.parse().unwrap()),
         class_weights: ClassWeights::None,
         seed: 0,
         evaluate: &EvaluateConfig::default(),

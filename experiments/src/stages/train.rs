@@ -140,6 +140,7 @@ impl TrainStage<'_> {
                 cardinalities: &plan.cardinalities(),
             },
             table: self.rows,
+            device: context.device,
             class_weights: context.pipeline.train.class_weights,
             seed: context.pipeline.train.seed,
             evaluate: &context.pipeline.evaluate,

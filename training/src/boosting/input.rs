@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use cupola_models::Task;
 use cupola_models::trees::{Forest, GbdtConfig};
+use cupola_models::{Device, Task};
 
 use crate::metrics::EvaluateConfig;
 use crate::tracker::Tracker;
@@ -17,6 +17,8 @@ pub struct BoostInput<'a> {
     pub features: Features<'a>,
     /// Its rows. Numbers may be NaN: missing.
     pub table: &'a dyn TrainingRows,
+    /// Where trees grow; they are the same everywhere.
+    pub device: Device,
     /// Weight of each class in the loss.
     pub class_weights: ClassWeights,
     /// Seed of the sample, the rounding, and the drawing of rows and columns.

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use cupola_datasets::FeatureBatch;
 use cupola_datasets::features::LabelledBatch;
-use cupola_models::Task;
 use cupola_models::trees::learner::Gradients;
 use cupola_models::trees::{Forest, GbdtConfig, Objective};
+use cupola_models::{Device, Task, device};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -61,11 +61,12 @@ struct Case<'a> {
     table: &'a MemoryRows,
     dir: Option<&'a std::path::Path>,
     continued: Option<&'a Forest>,
+    device: Device,
 }
 
 impl<'a> Case<'a> {
     fn new(config: GbdtConfig, task: Task, table: &'a MemoryRows) -> Self {
-        Self { config, task, table, dir: None, continued: None }
+        Self { config, task, table, dir: None, continued: None, device: Device::Cpu }
     }
 
     fn run(&self) -> Result<Boosted, TrainError> {
@@ -78,6 +79,7 @@ impl<'a> Case<'a> {
             task: &self.task,
             features: Features { numeric: &NUMERIC, categorical: &["c"], cardinalities: &CODES },
             table: self.table,
+            device: self.device,
             class_weights: ClassWeights::None,
             seed: 3,
             evaluate: &EvaluateConfig::default(),
@@ -307,4 +309,42 @@ fn rows_that_cannot_be_learned_from_are_refused() {
     assert!(matches!(error, TrainError::Code { row: 3, code: 6, .. }), "{error}");
     let error = case(&|table| *table = MemoryRows::default(), Objective::Logistic, binary());
     assert!(matches!(error, TrainError::NoRows { .. }), "{error}");
+}
+
+/// A Vulkan device, be it a driver that computes on the CPU; a line that says why not otherwise.
+fn vulkan_or_skip(test: &str) -> Option<Device> {
+    let found = device::choose(cupola_models::DeviceChoice::Fixed(Device::Vulkan(0)));
+    if let Err(error) = &found {
+        println!("SKIPPED {test}: {error}");
+    }
+    found.ok()
+}
+
+#[test]
+fn trees_are_the_same_bytes_on_the_cpu_and_on_vulkan() {
+    let Some(device) = vulkan_or_skip("trees_are_the_same_bytes_on_the_cpu_and_on_vulkan") else { return };
+    let regression = table(6_000, |signal, rng| signal + rng.random_range(-0.3..0.3));
+    let classes = table(6_000, coin);
+    // Wide bins, categories, missing numbers, subsamples, leaf-wise growth, leaves that are medians.
+    let lossguide = cupola_models::trees::GrowPolicy::Lossguide;
+    let cases = [
+        (config(6), binary(), &classes),
+        (GbdtConfig { max_bin: 1_024, subsample: 0.6, ..config(5) }, binary(), &classes),
+        (
+            GbdtConfig { grow_policy: lossguide, max_leaves: 20, max_depth: 0, ..config(4) },
+            Task::Regression,
+            &regression,
+        ),
+        (
+            GbdtConfig { objective: Some(Objective::AbsoluteError), ..config(4) },
+            Task::Regression,
+            &regression,
+        ),
+    ];
+    for (settings, task, table) in cases {
+        let cpu = Case::new(settings.clone(), task.clone(), table).run().unwrap();
+        let gpu = Case { device, ..Case::new(settings, task, table) }.run().unwrap();
+        assert_eq!(gpu.forest.to_safetensors().unwrap(), cpu.forest.to_safetensors().unwrap());
+        assert!(cpu.forest.nodes.len() > 20, "there is something to compare");
+    }
 }

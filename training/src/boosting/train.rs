@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use cupola_models::Scores;
-use cupola_models::trees::learner::{Grown, Growth, TreeLearner};
+use cupola_models::trees::learner::{BinnedMatrix, GrowError, Grown, Growth, TreeLearner};
 use cupola_models::trees::{Forest, ForestShape, Objective};
 use rayon::prelude::*;
 
@@ -54,11 +54,10 @@ pub fn boost(input: &BoostInput<'_>) -> Result<Boosted, TrainError> {
         Forest::new(shape, base)
     });
     let position = |name: &str| input.features.position(name);
-    let matrix =
-        std::mem::replace(&mut train.matrix, cupola_models::trees::learner::BinnedMatrix::new(Vec::new(), 0));
+    let matrix = std::mem::replace(&mut train.matrix, BinnedMatrix::new(Vec::new(), 0));
     tracing::info!(n_rows, two_byte_features = matrix.n_wide(), "binned");
     let growth = Growth::new(input.config, &matrix, &position);
-    let learner = TreeLearner::new(&matrix, &growth);
+    let learner = TreeLearner::new(&matrix, &growth, input.device)?;
     Booster { input, loss, matrix: &matrix, learner, train, validation, forest, course }.run()
 }
 
@@ -75,7 +74,7 @@ fn shape(input: &BoostInput<'_>, objective: Objective) -> ForestShape {
 struct Booster<'a> {
     input: &'a BoostInput<'a>,
     loss: Loss,
-    matrix: &'a cupola_models::trees::learner::BinnedMatrix,
+    matrix: &'a BinnedMatrix,
     learner: TreeLearner<'a>,
     /// Its matrix is `matrix`.
     train: Table,
@@ -167,36 +166,37 @@ impl Booster<'_> {
         };
         let seed = splitmix64((round * n_outputs + output) as u64, self.input.seed);
         let learning_rate = self.input.config.learning_rate;
-        let grown = self.learner.grow(&loss, seed).ok_or(TrainError::Diverged {
-            epoch: round,
-            loss: f64::NAN,
-            learning_rate,
+        let grown = self.learner.grow(&loss, seed).map_err(|error| match error {
+            GrowError::NotFinite => TrainError::Diverged { epoch: round, loss: f64::NAN, learning_rate },
+            GrowError::Device(error) => error.into(),
         })?;
         let values: Vec<f32> =
-            self.values(&grown, output).iter().map(|value| (value * learning_rate) as f32).collect();
-        self.learner.add_values(&grown, &values, &mut self.train.raw[output]);
+            self.values(&grown, output)?.iter().map(|value| (value * learning_rate) as f32).collect();
+        self.learner.add_values(&grown, &values, &mut self.train.raw[output])?;
         grown.add_values(&self.validation.matrix, &values, &mut self.validation.raw[output]);
         grown.append_to(&mut self.forest, self.matrix, &values);
         Ok(())
     }
 
     /// Value of each node: that of its gradients, or a quantile of its rows' residuals.
-    fn values(&self, grown: &Grown, output: usize) -> Vec<f64> {
+    fn values(&self, grown: &Grown, output: usize) -> Result<Vec<f64>, TrainError> {
         let mut values = grown.values();
-        let Some(order) = self.loss.leaf_quantile() else { return values };
-        let (raw, labels) = (&self.train.raw[output], &self.train.labels);
-        let (learner, weights) = (&self.learner, &self.train.weights);
-        let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
-        let leaves = grown.leaves.par_iter().map(|leaf| {
-            let rows = learner.rows_of(leaf);
-            let mut residuals: Vec<(f32, f32)> =
-                rows.map(|row| (labels[row] - raw[row], weight(row))).collect();
-            (leaf.node, quantile(&mut residuals, order))
-        });
-        for (node, value) in leaves.collect::<Vec<_>>() {
-            values[node] = f64::from(value);
+        let Some(order) = self.loss.leaf_quantile() else { return Ok(values) };
+        let Table { raw, labels, weights, .. } = &self.train;
+        let residual = |row: u32| {
+            let row = row as usize;
+            (labels[row] - raw[output][row], weights.as_ref().map_or(1.0, |weights| weights[row]))
+        };
+        let rows: Vec<Vec<u32>> =
+            grown.leaves.iter().map(|leaf| self.learner.rows_of(leaf)).collect::<Result<_, _>>()?;
+        let quantiles: Vec<f32> = rows
+            .into_par_iter()
+            .map(|rows| quantile(&mut rows.into_iter().map(residual).collect::<Vec<_>>(), order))
+            .collect();
+        for (leaf, quantile) in grown.leaves.iter().zip(quantiles) {
+            values[leaf.node] = f64::from(quantile);
         }
-        values
+        Ok(values)
     }
 
     /// What early stopping goes by; smaller is better.

@@ -5,6 +5,7 @@ use cupola_datasets::lake::LakeError;
 use cupola_models::mlp::{ShapeError, WeightsError};
 use cupola_models::predict::PredictError;
 use cupola_models::trees::ForestError;
+use cupola_models::trees::learner::GpuError;
 
 use crate::metrics::MetricsError;
 
@@ -124,6 +125,9 @@ pub enum TrainError {
     /// Trees that cannot be used.
     #[error(transparent)]
     Forest(#[from] ForestError),
+    /// The device cannot grow trees.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The feature table cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),

@@ -8,7 +8,7 @@ pub trait Gradients: Sync {
 }
 
 /// A row on its way through a tree: its number and its quantised gradient and hessian.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
     pub row: u32,
     /// Gradient as `i16` in the upper half, hessian as `u16` in the lower.

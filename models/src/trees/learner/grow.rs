@@ -2,13 +2,16 @@ use rayon::prelude::*;
 
 use super::bins::FeatureBins;
 use super::columns::{ColumnRules, TreeColumns};
-use super::gradient::{Draw, Gradients, Units, quantise};
+use super::gpu::{self, GpuError};
+use super::gradient::{Draw, Gradients, Units};
 use super::histogram::{Histogram, Sums};
 use super::matrix::BinnedMatrix;
 use super::rows::{Done, Order, RowSet, Segments, Side};
 use super::scan::Scan;
 use super::split::{Limits, Regularisation, Rule, Split};
+use super::store::RowStore;
 use super::tree::{Grown, GrownNode, Leaf};
+use crate::device::Device;
 use crate::trees::{GbdtConfig, GrowPolicy};
 
 /// How trees grow: the configuration with features by their place in a row of bins.
@@ -71,7 +74,18 @@ impl Growth {
 pub struct TreeLearner<'a> {
     matrix: &'a BinnedMatrix,
     growth: &'a Growth,
-    rows: RowSet,
+    rows: Box<dyn RowStore>,
+}
+
+/// Why a tree cannot be grown.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowError {
+    /// A gradient or hessian is not finite.
+    #[error("the loss has a gradient that is not finite")]
+    NotFinite,
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] GpuError),
 }
 
 /// A node that may still be split.
@@ -87,42 +101,36 @@ struct Open {
 }
 
 impl<'a> TreeLearner<'a> {
-    /// A learner with all rows of a matrix: at most 4,294,967,295.
-    pub fn new(matrix: &'a BinnedMatrix, growth: &'a Growth) -> Self {
-        Self { matrix, growth, rows: RowSet::new(matrix.n_rows()) }
+    /// A learner with all rows of a matrix, at most 4,294,967,295, on a device.
+    ///
+    /// # Errors
+    /// The device is no longer there, or too small for the matrix.
+    pub fn new(matrix: &'a BinnedMatrix, growth: &'a Growth, device: Device) -> Result<Self, GpuError> {
+        let rows = match gpu::open(matrix, device)? {
+            Some(rows) => rows,
+            None => Box::new(RowSet::new(matrix.n_rows())),
+        };
+        Ok(Self { matrix, growth, rows })
     }
 
-    /// Grows a tree that takes as much of the loss away as it can; `None` where the loss is not finite. The same
-    /// gradients and seed give the same tree on any machine.
-    pub fn grow(&mut self, loss: &dyn Gradients, seed: u64) -> Option<Grown> {
+    /// Grows a tree that takes as much of the loss away as it can. The same gradients and seed give the same
+    /// tree on any device.
+    pub fn grow(&mut self, loss: &dyn Gradients, seed: u64) -> Result<Grown, GrowError> {
         let draw = Draw { seed, subsample: self.growth.subsample };
-        let units = quantise(&mut self.rows.buffers[0], draw, loss)?;
+        let units = self.rows.start(draw, loss)?.ok_or(GrowError::NotFinite)?;
         let columns = TreeColumns::new(&self.growth.columns, self.matrix.layout.slots.len(), seed);
         let Self { matrix, growth, rows } = self;
-        Some(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(rows))
+        Ok(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(&mut **rows)?)
     }
 
     /// Numbers of the rows that ended in a leaf of the last tree, in no particular order.
-    pub fn rows_of(&self, leaf: &Leaf) -> impl Iterator<Item = usize> {
-        let buffer = &self.rows.buffers[leaf.parity];
-        leaf.segments.iter().flat_map(|segment| &buffer[segment.clone()]).map(|record| record.row as usize)
+    pub fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
+        self.rows.rows_of(leaf)
     }
 
     /// Adds to each row's number the value of the leaf it ended in; `values` is by node.
-    pub fn add_values(&self, grown: &Grown, values: &[f32], to: &mut [f32]) {
-        let block_rows = self.rows.block_rows;
-        to.par_chunks_mut(block_rows).enumerate().for_each(|(block, to)| {
-            let first = block * block_rows;
-            for leaf in &grown.leaves {
-                let at = leaf.segments.partition_point(|segment| segment.start < first);
-                let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else {
-                    continue;
-                };
-                for record in &self.rows.buffers[leaf.parity][segment.clone()] {
-                    to[record.row as usize - first] += values[leaf.node];
-                }
-            }
-        });
+    pub fn add_values(&self, grown: &Grown, values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
+        self.rows.add_values(&grown.leaves, values, to)
     }
 }
 
@@ -135,9 +143,8 @@ struct Grower<'a> {
 }
 
 impl Grower<'_> {
-    fn run(mut self, rows: &mut RowSet) -> Grown {
-        let segments = rows.root();
-        let histogram = rows.histogram(self.matrix, &segments, 0);
+    fn run(mut self, rows: &mut dyn RowStore) -> Result<Grown, GpuError> {
+        let (segments, histogram) = rows.root(self.matrix)?;
         self.push(histogram.total(&self.matrix.layout), 0.0, Limits::NONE);
         let histogram = Some(histogram);
         let root = Open {
@@ -158,11 +165,11 @@ impl Grower<'_> {
                 break;
             }
             n_leaves += chosen.len();
-            let mut children = self.expand(rows, chosen, n_leaves);
+            let mut children = self.expand(rows, chosen, n_leaves)?;
             self.find_splits(&mut children);
             open.extend(children);
         }
-        self.grown
+        Ok(self.grown)
     }
 
     fn push(&mut self, total: Sums, l2: f64, limits: Limits) {
@@ -171,7 +178,7 @@ impl Grower<'_> {
     }
 
     /// Takes out the nodes that are split next. Those that cannot be split become leaves.
-    fn choose(&mut self, rows: &RowSet, open: &mut Vec<Open>, n_leaves: usize) -> Vec<Open> {
+    fn choose(&mut self, rows: &dyn RowStore, open: &mut Vec<Open>, n_leaves: usize) -> Vec<Open> {
         let (mut chosen, finished): (Vec<Open>, Vec<Open>) =
             std::mem::take(open).into_iter().partition(|node| node.split.is_some());
         let gain = |node: &Open| node.split.as_ref().map_or(0.0, |split| split.gain);
@@ -190,12 +197,17 @@ impl Grower<'_> {
         chosen
     }
 
-    fn close(&mut self, rows: &RowSet, node: Open) {
+    fn close(&mut self, rows: &dyn RowStore, node: Open) {
         node.histogram.into_iter().for_each(|histogram| rows.recycle(histogram));
         self.grown.leaves.push(Leaf { node: node.node, segments: node.segments, parity: node.depth % 2 });
     }
 
-    fn expand(&mut self, rows: &mut RowSet, chosen: Vec<Open>, n_leaves: usize) -> Vec<Open> {
+    fn expand(
+        &mut self,
+        rows: &mut dyn RowStore,
+        chosen: Vec<Open>,
+        n_leaves: usize,
+    ) -> Result<Vec<Open>, GpuError> {
         let is_full = n_leaves >= self.growth.leaves_max;
         let mut parents = Vec::with_capacity(chosen.len());
         let mut orders = Vec::with_capacity(chosen.len());
@@ -213,17 +225,17 @@ impl Grower<'_> {
             });
             parents.push((open, split));
         }
-        let done = rows.split(self.matrix, &orders);
+        let done = rows.split(self.matrix, &orders)?;
         let mut children = Vec::with_capacity(2 * parents.len());
         for (((open, split), order), done) in parents.into_iter().zip(orders).zip(done) {
             children.extend(self.children(rows, open, split, order.build, done));
         }
-        children
+        Ok(children)
     }
 
     fn children(
         &mut self,
-        rows: &RowSet,
+        rows: &dyn RowStore,
         of: Open,
         split: Split,
         built: Option<Side>,

@@ -12,6 +12,10 @@ mod gradient;
 mod histogram;
 mod rows;
 
+mod store;
+
+mod gpu;
+
 mod columns;
 mod scan;
 mod split;
@@ -24,7 +28,8 @@ mod tests;
 
 pub use bins::{FeatureBins, Sampled};
 pub use cuts::CutBudget;
+pub use gpu::GpuError;
 pub use gradient::{Gradients, Units};
-pub use grow::{Growth, TreeLearner};
+pub use grow::{GrowError, Growth, TreeLearner};
 pub use matrix::BinnedMatrix;
 pub use tree::{Grown, Leaf};

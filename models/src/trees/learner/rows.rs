@@ -8,9 +8,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::gradient::Record;
+use super::gpu::GpuError;
+use super::gradient::{Draw, Gradients, Record, Units, quantise};
 use super::histogram::{Collector, Histogram};
 use super::matrix::{BinnedMatrix, Column};
+use super::store::RowStore;
+use super::tree::Leaf;
 
 /// Stretches of rows of one node, at most one for each block, ascending.
 pub type Segments = Vec<Range<usize>>;
@@ -80,17 +83,6 @@ impl RowSet {
         }
     }
 
-    /// All rows.
-    pub fn root(&self) -> Segments {
-        let n = self.buffers[0].len();
-        (0..n).step_by(self.block_rows).map(|first| first..(first + self.block_rows).min(n)).collect()
-    }
-
-    /// Takes back the memory of a histogram.
-    pub fn recycle(&self, histogram: Histogram) {
-        self.histograms.give(histogram);
-    }
-
     fn collector(&self, matrix: &BinnedMatrix) -> Collector {
         let mut collector = self.collectors.take();
         collector.start(matrix.layout.n_bins, self.histograms.take());
@@ -103,8 +95,7 @@ impl RowSet {
         histogram
     }
 
-    /// Histogram of all rows of some segments.
-    pub fn histogram(&self, matrix: &BinnedMatrix, segments: &Segments, parity: usize) -> Histogram {
+    fn histogram(&self, matrix: &BinnedMatrix, segments: &Segments, parity: usize) -> Histogram {
         let n_rows: usize = segments.iter().map(|s| s.len()).sum();
         let tasks = groups(segments, n_rows);
         let parts: Vec<Histogram> = tasks
@@ -130,8 +121,7 @@ impl RowSet {
         self.recycle(part);
     }
 
-    /// Carries out splits: partitions the rows, and sums those of the wanted sides on the way.
-    pub fn split(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
+    fn carry_out(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
         let mut buffers = std::mem::take(&mut self.buffers);
         let done = self.split_in(&mut buffers, matrix, orders);
         self.buffers = buffers;
@@ -180,6 +170,50 @@ impl RowSet {
         }
         done.histogram = collector.map(|collector| self.collected(collector));
         done
+    }
+}
+
+impl RowStore for RowSet {
+    fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
+        Ok(quantise(&mut self.buffers[0], draw, loss))
+    }
+
+    fn root(&mut self, matrix: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
+        let n = self.buffers[0].len();
+        let blocks = (0..n).step_by(self.block_rows);
+        let segments = blocks.map(|first| first..(first + self.block_rows).min(n)).collect();
+        let histogram = self.histogram(matrix, &segments, 0);
+        Ok((segments, histogram))
+    }
+
+    fn split(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Result<Vec<Done>, GpuError> {
+        Ok(self.carry_out(matrix, orders))
+    }
+
+    fn add_values(&self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
+        let block_rows = self.block_rows;
+        to.par_chunks_mut(block_rows).enumerate().for_each(|(block, to)| {
+            let first = block * block_rows;
+            for leaf in leaves {
+                let at = leaf.segments.partition_point(|segment| segment.start < first);
+                let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else {
+                    continue;
+                };
+                for record in &self.buffers[leaf.parity][segment.clone()] {
+                    to[record.row as usize - first] += values[leaf.node];
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
+        let records = leaf.segments.iter().flat_map(|segment| &self.buffers[leaf.parity][segment.clone()]);
+        Ok(records.map(|record| record.row).collect())
+    }
+
+    fn recycle(&self, histogram: Histogram) {
+        self.histograms.give(histogram);
     }
 }
 

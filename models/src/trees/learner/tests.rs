@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 use super::gradient::{Draw, Record, quantise};
 use super::histogram::{Collector, Histogram, Sums};
 use super::*;
+use crate::device::Device;
 use crate::trees::{CpuForest, Forest, ForestShape, GbdtConfig, GrowPolicy, NodeRule, Objective};
 
 /// Defaults, on all rows.
@@ -66,11 +67,11 @@ fn labels(batch: &FeatureBatch) -> Vec<f32> {
 fn grow(matrix: &BinnedMatrix, labels: &[f32], config: &GbdtConfig) -> (Forest, Vec<f32>) {
     let name = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
     let growth = Growth::new(config, matrix, &name);
-    let mut learner = TreeLearner::new(matrix, &growth);
+    let mut learner = TreeLearner::new(matrix, &growth, Device::Cpu).unwrap();
     let grown = learner.grow(&Towards(labels.to_vec()), 9).unwrap();
     let values: Vec<f32> = grown.values().iter().map(|value| *value as f32).collect();
     let mut raw = vec![0.0; matrix.n_rows()];
-    learner.add_values(&grown, &values, &mut raw);
+    learner.add_values(&grown, &values, &mut raw).unwrap();
     let mut by_bins = vec![0.0; matrix.n_rows()];
     grown.add_values(matrix, &values, &mut by_bins);
     assert_eq!(raw, by_bins, "rows end where their bins lead");

@@ -1,0 +1,24 @@
+//! Trees on a GPU: histograms and partitions of rows, written once for CUDA and Vulkan, with the
+//! same sums as on the CPU, bit by bit. Knows rows and bins; which split to take is not its business.
+
+mod buffer;
+mod error;
+mod guard;
+mod histogram;
+mod matrix;
+mod orders;
+mod partition;
+mod records;
+mod rows;
+mod store;
+mod tasks;
+
+pub use error::GpuError;
+pub use orders::{Done, Order};
+pub use rows::GpuRows;
+pub use store::open;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
