@@ -38,7 +38,7 @@ fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
     assert_eq!(status, 200, "{reply}");
     let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
     assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
-    assert!(online > 0.5, "an online payment of 250 is fraud by the sample's rules, not {online}");
+    assert!(online > 0.2, "one payment of 250 in two is fraud by the sample's rules, not {online}");
 
     let report = support::find(&desk.path("home"), &|name| name == "report.html").unwrap();
     let report = std::fs::read_to_string(report).unwrap();

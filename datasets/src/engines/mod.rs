@@ -8,6 +8,7 @@ mod engine;
 mod config;
 mod lake_table;
 mod local;
+mod memory;
 
 #[cfg(test)]
 mod contract;
