@@ -8,7 +8,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 
 use super::lake_table::LakeTable;
-use super::memory::HalvedPool;
+use super::memory::SpillFirstPool;
 use super::{Engine, EngineConfig, EngineError, EngineTable, QueryRows};
 use crate::lake::{BlockingRuntime, LakeError, find_io};
 
@@ -32,7 +32,7 @@ impl LocalEngine {
             fail(format!("cannot create {}: {e}; choose another folder with --home", spill_dir.display()))
         })?;
         let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(HalvedPool::new(config.memory_mib_max * MIB)))
+            .with_memory_pool(Arc::new(SpillFirstPool::new(config.memory_mib_max * MIB)))
             .with_temp_file_path(spill_dir)
             .with_max_temp_directory_size((config.spill_gib_max as u64) << 30)
             .build_arc()

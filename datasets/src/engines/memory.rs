@@ -1,63 +1,88 @@
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{
-    FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
-};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 
-/// Memory of the engine, in two halves: one for what can go to disk, shared fairly, one for what cannot.
+/// Memory of the engine. What can go to disk shares at most half of it, fairly; what cannot may take all
+/// that is left.
 ///
-/// In one pool, sorts that can spill may hold all of it at the moment when a merge of what they spilled needs
-/// its first bytes; the merge cannot wait, and the query would fail by chance.
+/// Without the limit of a half, sorts that can spill may hold everything at the moment when a merge of what
+/// another one spilled needs its first bytes: the merge cannot wait, and the query would fail by chance.
 #[derive(Debug)]
-pub(super) struct HalvedPool {
-    spilling: FairSpillPool,
-    holding: GreedyMemoryPool,
+pub(super) struct SpillFirstPool {
     bytes_max: usize,
+    state: Mutex<State>,
 }
 
-impl HalvedPool {
+#[derive(Debug, Default)]
+struct State {
+    /// Consumers that can spill.
+    n_spilling: usize,
+    spillable: usize,
+    unspillable: usize,
+}
+
+impl State {
+    fn of(&mut self, reservation: &MemoryReservation) -> &mut usize {
+        if reservation.consumer().can_spill() { &mut self.spillable } else { &mut self.unspillable }
+    }
+}
+
+impl SpillFirstPool {
     pub fn new(bytes_max: usize) -> Self {
-        let half = bytes_max / 2;
-        Self {
-            spilling: FairSpillPool::new(half),
-            holding: GreedyMemoryPool::new(bytes_max - half),
-            bytes_max,
-        }
+        Self { bytes_max, state: Mutex::default() }
     }
 
-    fn of(&self, consumer: &MemoryConsumer) -> &dyn MemoryPool {
-        if consumer.can_spill() { &self.spilling } else { &self.holding }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl MemoryPool for HalvedPool {
+impl MemoryPool for SpillFirstPool {
     fn name(&self) -> &str {
-        "halved"
+        "spill-first"
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.of(consumer).register(consumer);
+        self.state().n_spilling += usize::from(consumer.can_spill());
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.of(consumer).unregister(consumer);
+        self.state().n_spilling -= usize::from(consumer.can_spill());
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.of(reservation.consumer()).grow(reservation, additional);
+        *self.state().of(reservation) += additional;
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.of(reservation.consumer()).shrink(reservation, shrink);
+        *self.state().of(reservation) -= shrink;
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<(), DataFusionError> {
-        self.of(reservation.consumer()).try_grow(reservation, additional)
+        let mut state = self.state();
+        let (size, available) = if reservation.consumer().can_spill() {
+            let shared = self.bytes_max.saturating_sub(state.unspillable).min(self.bytes_max / 2);
+            (reservation.size(), shared / state.n_spilling.max(1))
+        } else {
+            (state.unspillable, self.bytes_max.saturating_sub(state.spillable))
+        };
+        if size + additional > available {
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "{} needs {additional} more bytes and has {}; {} MiB are shared",
+                reservation.consumer().name(),
+                reservation.size(),
+                self.bytes_max >> 20
+            )));
+        }
+        *state.of(reservation) += additional;
+        Ok(())
     }
 
     fn reserved(&self) -> usize {
-        self.spilling.reserved() + self.holding.reserved()
+        let state = self.state();
+        state.spillable + state.unspillable
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -65,8 +90,8 @@ impl MemoryPool for HalvedPool {
     }
 }
 
-impl fmt::Display for HalvedPool {
+impl fmt::Display for SpillFirstPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "halved(pool_size: {} MiB)", self.bytes_max >> 20)
+        write!(f, "spill-first(pool_size: {} MiB)", self.bytes_max >> 20)
     }
 }
