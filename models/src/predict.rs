@@ -22,6 +22,8 @@ pub enum Task {
     Regression,
     /// An expected count. One score per row.
     Poisson,
+    /// A number that orders the rows of a list, the greatest first. One score per row.
+    Ranking,
 }
 
 /// The task as it is written in the pipeline file.
@@ -36,6 +38,8 @@ pub enum TaskKind {
     Regression,
     /// A count.
     Poisson,
+    /// The relevance of a row in its list (`schema.group`), from 0 to 31; the rows of a list are ordered by it.
+    Ranking,
 }
 
 impl Task {
@@ -54,6 +58,7 @@ impl Task {
             Self::Multiclass { .. } => TaskKind::Multiclass,
             Self::Regression => TaskKind::Regression,
             Self::Poisson => TaskKind::Poisson,
+            Self::Ranking => TaskKind::Ranking,
         }
     }
 }
@@ -135,7 +140,7 @@ impl Task {
                 let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]))?;
                 Some(&classes[best])
             }
-            Self::Regression | Self::Poisson => None,
+            Self::Regression | Self::Poisson | Self::Ranking => None,
         }
     }
 }

@@ -62,6 +62,53 @@ fn the_same_seed_gives_the_same_trees_for_any_number_of_threads() {
     assert_eq!(trees("5"), one);
 }
 
+/// Offers of sessions: the cheapest one of the wanted colour is bought.
+fn sessions(n_sessions: usize) -> String {
+    let mut csv = String::from("session,price,colour,wanted,relevance\n");
+    for session in 0..n_sessions {
+        let wanted = ["red", "blue", "green"][session % 3];
+        let offers: Vec<(usize, &str)> = (0..8)
+            .map(|i| (10 + (session * 37 + i * 53) % 90, ["red", "blue", "green"][(session / 3 + i) % 3]))
+            .collect();
+        let fitting = offers.iter().filter(|(_, colour)| *colour == wanted).map(|(price, _)| *price).min();
+        for (price, colour) in offers {
+            let relevance = if colour != wanted { 0 } else { 1 + usize::from(Some(price) == fitting) };
+            csv += &format!("s{session},{price},{colour},{wanted},{relevance}\n");
+        }
+    }
+    csv
+}
+
+#[test]
+fn a_ranking_is_trained_on_lists_and_scores_rows() {
+    let desk = Desk::new();
+    desk.write("offers.csv", sessions(600));
+    let pipeline = desk.write(
+        "pipeline.toml",
+        "name = \"offers\"\ntask = \"ranking\"\n[source]\nkind = \"files\"\npath = \"offers.csv\"\n\
+         [schema]\nlabel = \"relevance\"\ngroup = \"session\"\n[model]\nkind = \"gbdt\"\nn_estimators = 200\n",
+    );
+    let run = desk.ok(&["run", &pipeline, "--device", "cpu"]);
+    let ndcg = run.out.split_once("ndcg_at_10").unwrap().1;
+    let ndcg: f64 = ndcg.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(ndcg > 0.95, "{}", run.out);
+    let request = desk.write("new.csv", "price,colour,wanted\n20,red,red\n20,blue,red\n70,red,red\n");
+    desk.ok(&["predict", "offers", &request, "-o", &desk.text("scores.csv")]);
+    let scores: Vec<f64> = desk
+        .read("scores.csv")
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
+        .collect();
+    assert!(scores[0] > scores[2] && scores[2] > scores[1], "{scores:?}");
+
+    desk.cupola(&["run", &pipeline, "--set", "model.kind=\"mlp\""]).refused(3, &["a network does not rank"]);
+    desk.cupola(&["run", &pipeline, "--set", "task=\"regression\""])
+        .refused(3, &["lists of rows are for rankings only"]);
+    desk.cupola(&["run", &pipeline, "--set", "schema.label=\"price\""])
+        .refused(7, &["a relevance, a whole number from 0 to 31"]);
+}
+
 #[test]
 fn settings_that_trees_cannot_use_are_named() {
     let (desk, pipeline) = desk(5);

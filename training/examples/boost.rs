@@ -50,7 +50,8 @@ impl TrainingRows for FileRows {
             let n_rows = BATCH_ROWS.min(self.n_rows - first);
             let numeric = floats(&mut reader, n_rows * self.n_columns);
             let features = batch(n_rows, self.n_columns, numeric);
-            Ok(LabelledBatch { features, labels: self.labels[first..first + n_rows].to_vec(), weights: None })
+            let labels = self.labels[first..first + n_rows].to_vec();
+            Ok(LabelledBatch { features, labels, ..LabelledBatch::default() })
         });
         Ok(Box::new(batches))
     }
@@ -86,6 +87,7 @@ fn train(arguments: &[String]) {
         learning_rate: 0.1,
         max_depth: 6,
         subsample: 1.0,
+        column_bins_mib_max: std::env::var("COLUMN_BINS_MIB_MAX").map_or(1_024, |mib| mib.parse().unwrap()),
         ..GbdtConfig::default()
     };
     let task = Task::Binary { classes: ["0".into(), "1".into()] };

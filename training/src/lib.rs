@@ -13,4 +13,6 @@ pub mod trainer;
 
 pub mod boosting;
 
+mod lists;
+
 mod simd;

@@ -44,10 +44,21 @@ def poisson(y, p, w):
     }
 
 
+def ranking(y, p, groups):
+    """NDCG with gains of 2^relevance - 1, over the lists that have a relevant row."""
+    lists = [groups == g for g in np.unique(groups)]
+    lists = [of for of in lists if y[of].any()]
+    ndcg = lambda k: np.mean([m.ndcg_score([2.0 ** y[of] - 1], [p[of]], k=k) for of in lists])
+    return {"ndcg_at_10": ndcg(10), "ndcg": ndcg(None)}
+
+
 kinds = {"binary": binary, "multiclass": multiclass, "regression": regression, "poisson": poisson}
 out = []
 for case in json.load(open(sys.argv[1])):
     y, p = np.array(case["labels"]), np.array(case["scores"], dtype=np.float64)
+    if case["kind"] == "ranking":
+        out.append({k: float(v) for k, v in ranking(y, p, np.array(case["groups"])).items()})
+        continue
     w = None if case["weights"] is None else np.array(case["weights"])
     if case["kind"] in ("binary", "multiclass"):
         y = y.astype(int)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cupola_models::{Scores, Task};
-use cupola_training::metrics::{EvaluateConfig, evaluate};
+use cupola_training::metrics::{EvaluateConfig, Predictions, evaluate_at};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -16,6 +16,7 @@ struct Case {
     scores: Scores,
     labels: Vec<f32>,
     weights: Option<Vec<f32>>,
+    groups: Option<Vec<u64>>,
 }
 
 #[test]
@@ -30,13 +31,13 @@ fn metrics_equal_scikit_learn_on_random_predictions() {
     let expected = scikit_learn(&python, &cases);
     assert_eq!(expected.len(), cases.len());
     for (number, (case, expected)) in cases.iter().zip(expected).enumerate() {
-        let ours = evaluate(
-            &case.task,
-            &case.scores,
-            &case.labels,
-            case.weights.as_deref(),
-            &EvaluateConfig::default(),
-        );
+        let predictions = Predictions {
+            scores: &case.scores,
+            labels: &case.labels,
+            weights: case.weights.as_deref(),
+            groups: case.groups.as_deref(),
+        };
+        let ours = evaluate_at(&case.task, predictions, &EvaluateConfig::default(), None);
         let ours = ours.unwrap().values;
         for (name, expected) in expected {
             let value = ours[&name];
@@ -55,14 +56,15 @@ fn case(number: u64) -> Case {
     let mut rng = StdRng::seed_from_u64(number);
     let n = rng.random_range(50..600);
     let classes: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
-    let (task, n_outputs) = match number % 4 {
+    let (task, n_outputs) = match number % 5 {
         0 => (Task::Binary { classes: ["no".into(), "yes".into()] }, 1),
         1 => (Task::Multiclass { classes }, 4),
         2 => (Task::Regression, 1),
-        _ => (Task::Poisson, 1),
+        3 => (Task::Poisson, 1),
+        _ => (Task::Ranking, 1),
     };
     // Few distinct scores make ties; every second kind of case has them.
-    let levels = if number % 8 < 4 { 20.0 } else { 1e6 };
+    let levels = if number % 10 < 5 { 20.0 } else { 1e6 };
     let mut score = || ((rng.random::<f32>() * levels).floor() + 0.5) / levels;
     let mut values: Vec<f32> = (0..n * n_outputs).map(|_| score()).collect();
     if n_outputs > 1 {
@@ -82,12 +84,16 @@ fn case(number: u64) -> Case {
                 }
             }
             Task::Regression => values[row] + rng.random::<f32>(),
+            Task::Ranking => (values[row] * rng.random::<f32>() * 6.0).floor(),
             Task::Poisson => (rng.random::<f32>() * 3.0).floor(),
         })
         .collect();
     let weights =
-        (number % 16 >= 8).then(|| (0..n).map(|_| rng.random_range(0..4) as f32 / 2.0 + 0.25).collect());
-    Case { task, scores: Scores { n_outputs, values }, labels, weights }
+        (number % 20 >= 10).then(|| (0..n).map(|_| rng.random_range(0..4) as f32 / 2.0 + 0.25).collect());
+    // Lists of one to fifty rows, mixed.
+    let groups =
+        (task == Task::Ranking).then(|| (0..n).map(|_| rng.random_range(0..n as u64 / 15)).collect());
+    Case { task, scores: Scores { n_outputs, values }, labels, weights, groups }
 }
 
 fn scikit_learn(python: &Path, cases: &[Case]) -> Vec<HashMap<String, f64>> {
@@ -95,7 +101,7 @@ fn scikit_learn(python: &Path, cases: &[Case]) -> Vec<HashMap<String, f64>> {
     let file = folder.path().join("cases.json");
     let cases: Vec<_> = cases
         .iter()
-        .map(|case| json!({"kind": case.task.kind(), "scores": case.scores.values, "labels": case.labels, "weights": case.weights}))
+        .map(|case| json!({"kind": case.task.kind(), "scores": case.scores.values, "labels": case.labels, "weights": case.weights, "groups": case.groups}))
         .collect();
     std::fs::write(&file, serde_json::to_vec(&cases).unwrap()).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scikit_learn.py");

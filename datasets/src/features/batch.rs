@@ -22,4 +22,6 @@ pub struct LabelledBatch {
     pub labels: Vec<f32>,
     /// Weight per row, where the schema declares one.
     pub weights: Option<Vec<f32>>,
+    /// A number for each row that is the same within a list to be ranked, where the schema declares groups.
+    pub groups: Option<Vec<u64>>,
 }

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `[features]` table. Without `numeric` and `categorical`, every column that is not the
-/// label, the time, the weight or a key is a feature, by its type.
+/// label, the time, the weight, the group or a key is a feature, by its type.
 ///
 /// Automatic choice: numbers and bools are numeric features, strings categorical, a timestamp gives
 /// the numeric features `COLUMN.hour`, `COLUMN.weekday` (0 is Sunday) and `COLUMN.month` (not for

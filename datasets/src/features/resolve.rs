@@ -183,6 +183,7 @@ impl<'a> Scope<'a> {
             schema.key.contains(name)
                 || schema.label.as_ref() == Some(name)
                 || schema.weight.as_ref() == Some(name)
+                || schema.group.as_ref() == Some(name)
                 || self.features.exclude.contains(name)
         };
         let mut sources = Vec::new();

@@ -1,68 +1,70 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int32Array, StringArray};
-use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int32Array, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Float32Type, Int32Type, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use super::{FeatureBatch, FittedPlan, LabelledBatch, PlanError};
+use crate::schema::Schema as RowSchema;
 
 const LABEL: &str = "__label";
 const WEIGHT: &str = "__weight";
+const GROUP: &str = "__group";
 const PART: &str = "part";
 
 /// Names that no feature may have.
-pub(super) const RESERVED: [&str; 3] = [LABEL, WEIGHT, PART];
+pub(super) const RESERVED: [&str; 4] = [LABEL, WEIGHT, GROUP, PART];
 
 /// The feature table's columns: one `Float32` per numeric feature, one `Int32` per categorical
-/// feature, then `__label`, `__weight` if there is one, and `part`, by which it is partitioned.
+/// feature, then `__label`, `__weight` and `__group` where the schema has them, and `part`, by which it is partitioned.
 #[derive(Clone, Debug)]
 pub struct FeatureTable {
     schema: SchemaRef,
     n_numeric: usize,
     n_categorical: usize,
-    weight: bool,
 }
 
 impl FeatureTable {
     /// Partition column of the table.
     pub const PART: &'static str = PART;
 
-    /// The table of a plan; `weight` when the schema declares a weight.
-    pub fn new(plan: &FittedPlan, weight: bool) -> Self {
-        let (n_numeric, n_categorical) = (plan.numeric.len(), plan.categorical.len());
-        Self { schema: Self::schema(plan, weight), n_numeric, n_categorical, weight }
-    }
-
-    /// Columns of the table of a plan.
-    pub fn schema(plan: &FittedPlan, weight: bool) -> SchemaRef {
+    /// The table of a plan, with the roles that the schema of its rows has.
+    pub fn new(plan: &FittedPlan, roles: &RowSchema) -> Self {
         let numeric = plan.numeric.iter().map(|f| Field::new(&f.name, DataType::Float32, false));
         let categorical = plan.categorical.iter().map(|f| Field::new(&f.name, DataType::Int32, false));
         let label = [Field::new(LABEL, DataType::Float32, false)];
-        let weight = weight.then(|| Field::new(WEIGHT, DataType::Float32, false));
+        let weight = roles.weight.iter().map(|_| Field::new(WEIGHT, DataType::Float32, false));
+        let group = roles.group.iter().map(|_| Field::new(GROUP, DataType::Int64, false));
         let part = [Field::new(PART, DataType::Utf8, false)];
-        Arc::new(Schema::new(
-            numeric.chain(categorical).chain(label).chain(weight).chain(part).collect::<Vec<_>>(),
-        ))
+        let fields = numeric.chain(categorical).chain(label).chain(weight).chain(group).chain(part);
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Self { schema, n_numeric: plan.numeric.len(), n_categorical: plan.categorical.len() }
     }
 
-    /// Rows for the table. `labels`, `weights` and `parts` have one value per row; `weights` must
-    /// be there if the table has them.
-    pub fn encode(
-        &self,
-        features: &FeatureBatch,
-        labels: &[f32],
-        weights: Option<&[f32]>,
-        parts: &[&str],
-    ) -> Result<RecordBatch, PlanError> {
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// Rows for the table. `rows` have weights and groups if the table has; there is one part per row.
+    pub fn encode(&self, rows: &LabelledBatch, parts: &[&str]) -> Result<RecordBatch, PlanError> {
+        let LabelledBatch { features, labels, weights, groups } = rows;
         let n = features.n_rows;
-        let same_length = labels.len() == n && parts.len() == n && weights.is_none_or(|w| w.len() == n);
-        if !same_length
-            || features.n_numeric != self.n_numeric
-            || features.n_categorical != self.n_categorical
-            || weights.is_some() != self.weight
+        let fits = |length: Option<usize>, column: &str| {
+            length.map_or(self.schema.index_of(column).is_err(), |length| {
+                length == n && self.schema.index_of(column).is_ok()
+            })
+        };
+        let as_declared =
+            fits(weights.as_ref().map(Vec::len), WEIGHT) && fits(groups.as_ref().map(Vec::len), GROUP);
+        let shape = (features.n_numeric, features.n_categorical);
+        if labels.len() != n
+            || parts.len() != n
+            || !as_declared
+            || shape != (self.n_numeric, self.n_categorical)
         {
             return Err(mismatch(
-                "the features, labels, weights and parts to write do not fit the feature table",
+                "the features, labels, weights, groups and parts to write do not fit the feature table",
             ));
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
@@ -74,8 +76,12 @@ impl FeatureTable {
             let values = (0..n).map(|i| features.categorical[i * self.n_categorical + j] as i32);
             columns.push(Arc::new(Int32Array::from_iter_values(values)));
         }
-        columns.push(Arc::new(Float32Array::from(labels.to_vec())));
-        columns.extend(weights.map(|w| Arc::new(Float32Array::from(w.to_vec())) as ArrayRef));
+        columns.push(Arc::new(Float32Array::from(labels.clone())));
+        columns.extend(weights.iter().map(|w| Arc::new(Float32Array::from(w.clone())) as ArrayRef));
+        // The same 64 bits: a table has no unsigned numbers.
+        let signed =
+            |groups: &Vec<u64>| Int64Array::from_iter_values(groups.iter().map(|group| *group as i64));
+        columns.extend(groups.iter().map(|groups| Arc::new(signed(groups)) as ArrayRef));
         columns.push(Arc::new(StringArray::from_iter_values(parts)));
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| mismatch(&e.to_string()))
     }
@@ -102,10 +108,16 @@ impl FeatureTable {
             }
         }
         let weights = rows.column_by_name(WEIGHT).map(|_| floats(rows, WEIGHT)).transpose()?;
+        let groups = rows.column_by_name(GROUP).map(|column| {
+            let groups = column.as_primitive_opt::<Int64Type>();
+            groups.ok_or_else(|| mismatch(&format!("column {GROUP} is no Int64")))
+        });
+        let groups = groups.transpose()?;
         Ok(LabelledBatch {
             features: FeatureBatch { n_rows: n, n_numeric, n_categorical, numeric, categorical },
             labels: floats(rows, LABEL)?.to_vec(),
             weights: weights.map(<[f32]>::to_vec),
+            groups: groups.map(|groups| groups.values().iter().map(|group| *group as u64).collect()),
         })
     }
 }

@@ -69,7 +69,7 @@ fn role(schema: &Schema, label: Option<&str>, name: &str) -> ColumnRole {
         ColumnRole::Time
     } else if schema.weight.as_deref() == Some(name) {
         ColumnRole::Weight
-    } else if schema.key.iter().any(|k| k == name) {
+    } else if schema.key.iter().chain(&schema.group).any(|k| k == name) {
         ColumnRole::Key
     } else {
         ColumnRole::Feature

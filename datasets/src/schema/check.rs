@@ -46,6 +46,9 @@ impl Schema {
         if let Some(weight) = &self.weight {
             role(&["schema", "weight"], weight, |c| c.kind.is_numeric(), "a number");
         }
+        if let Some(group) = &self.group {
+            role(&["schema", "group"], group, |_| true, "any type");
+        }
         for (i, key) in self.key.iter().enumerate() {
             if self.key[..i].contains(key) {
                 issues.push(issue(&["schema", "key"], format!("{key} is named twice"), None));

@@ -19,6 +19,10 @@ pub struct Schema {
     /// Column with a non-negative weight per training row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// Column whose equal values are one list to be ranked, such as a query or a session; needed by `task = "ranking"`,
+    /// and by it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Columns by name. Empty: inferred from the source.
     pub columns: Columns,
 }

@@ -56,6 +56,9 @@ fn roles(schema: &Schema, notes: &SchemaNotes, toml: &mut String) {
     if let Some(weight) = &schema.weight {
         role("weight", Some(string(weight)), None, "");
     }
+    if let Some(group) = &schema.group {
+        role("group", Some(string(group)), None, "");
+    }
 }
 
 fn comment(column: &Column, seen: &ColumnNotes) -> String {

@@ -2,6 +2,7 @@
 
 use cupola_datasets::features::Normalise;
 use cupola_models::mlp::MlpConfig;
+use cupola_models::predict::TaskKind;
 use cupola_models::trees::GbdtConfig;
 use cupola_training::metrics::metric_names;
 use cupola_training::split::SplitKind;
@@ -67,6 +68,7 @@ fn check_columns(pipeline: &Pipeline, findings: &mut Findings) {
     references.extend(schema.label.iter().map(|c| ("schema.label".into(), c.as_str())));
     references.extend(schema.time.iter().map(|c| ("schema.time".into(), c.as_str())));
     references.extend(schema.weight.iter().map(|c| ("schema.weight".into(), c.as_str())));
+    references.extend(schema.group.iter().map(|c| ("schema.group".into(), c.as_str())));
     references.extend(schema.key.iter().map(|c| ("schema.key".into(), c.as_str())));
     references.extend(pipeline.split.by.iter().map(|c| ("split.by".into(), c.as_str())));
     references
@@ -122,7 +124,7 @@ fn check_split(pipeline: &Pipeline, findings: &mut Findings) {
             "a time split needs the column with the event time",
             Some("add `time = \"COLUMN\"` under [schema]".into()),
         ),
-        Some(SplitKind::Group) if split.by.is_none() => findings.push(
+        Some(SplitKind::Group) if split.by.is_none() && pipeline.schema.group.is_none() => findings.push(
             "split.kind",
             "a group split needs the column whose rows stay together",
             Some("add `by = \"COLUMN\"` under [split]".into()),
@@ -131,7 +133,29 @@ fn check_split(pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
+fn check_ranking(pipeline: &Pipeline, findings: &mut Findings) {
+    let (ranks, has_lists) = (pipeline.task == Some(TaskKind::Ranking), pipeline.schema.group.is_some());
+    if ranks && !has_lists {
+        findings.push(
+            "task",
+            "a ranking needs lists of rows",
+            Some("name the column that is equal within a list: `group = \"COLUMN\"` under [schema]".into()),
+        );
+    }
+    if has_lists && !ranks {
+        findings.push(
+            "schema.group",
+            "lists of rows are for rankings only",
+            Some("add `task = \"ranking\"`; to keep rows together in a split, use `split.by`".into()),
+        );
+    }
+    if ranks && matches!(pipeline.model, ModelConfig::Mlp(_)) {
+        findings.push("model.kind", "a network does not rank", Some("use `kind = \"gbdt\"`".into()));
+    }
+}
+
 fn check_model(pipeline: &Pipeline, findings: &mut Findings) {
+    check_ranking(pipeline, findings);
     match &pipeline.model {
         ModelConfig::Mlp(mlp) => check_mlp(mlp, pipeline, findings),
         ModelConfig::Gbdt(gbdt) => check_gbdt(gbdt, pipeline, findings),
@@ -149,7 +173,7 @@ fn check_mlp(mlp: &MlpConfig, pipeline: &Pipeline, findings: &mut Findings) {
     if mlp.hidden.contains(&0) {
         findings.push("model.hidden", "a layer needs at least one unit", None);
     }
-    if !(0.0..1.0).contains(&mlp.dropout) {
+    if !(0.0..1.0).contains(&mlp.dropout.unwrap_or(0.0)) {
         findings.push("model.dropout", "the share of dropped units must be at least 0 and below 1", None);
     }
     if pipeline.train.batch_rows == Some(0) {

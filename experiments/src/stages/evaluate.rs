@@ -106,13 +106,14 @@ impl Judge<'_> {
     fn part(&self, part: Part, threshold: Option<f64>) -> Result<Judged, RunError> {
         let options = ScanOptions { part: Some(("part".into(), part.name().into())), ..Default::default() };
         let mut scores = Scores { n_outputs: self.featured.task.n_outputs(), values: Vec::new() };
-        let (mut labels, mut weights) = (Vec::new(), Vec::new());
+        let (mut labels, mut weights, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for batch in self.context.lake.scan(&self.featured.features, options)? {
             let rows = FeatureTable::decode(&self.featured.plan, &batch?)?;
             let scored = self.model.predict(&rows.features).map_err(RunError::training)?;
             scores.values.extend(scored.values);
             labels.extend(rows.labels);
             weights.extend(rows.weights.into_iter().flatten());
+            groups.extend(rows.groups.into_iter().flatten());
             let total = self.featured.n_test.max(self.featured.n_validation);
             self.context.observer.progress(
                 Stage::Evaluate,
@@ -122,8 +123,9 @@ impl Judge<'_> {
                 part.name(),
             );
         }
-        let weights = (!weights.is_empty()).then_some(weights);
-        let predictions = Predictions { scores: &scores, labels: &labels, weights: weights.as_deref() };
+        let (weights, groups) =
+            ((!weights.is_empty()).then_some(&weights[..]), (!groups.is_empty()).then_some(&groups[..]));
+        let predictions = Predictions { scores: &scores, labels: &labels, weights, groups };
         let settings = &self.context.pipeline.evaluate;
         let evaluation = metrics::evaluate_at(&self.featured.task, predictions, settings, threshold)
             .map_err(|error| RunError::Data(format!("the {} part cannot be judged: {error}", part.name())))?;

@@ -5,7 +5,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use cupola_datasets::TableVersion;
-use cupola_datasets::features::{self, FeatureTable, FeaturesConfig, FittedPlan};
+use cupola_datasets::features::{self, FeatureTable, FeaturesConfig, FittedPlan, LabelledBatch};
 use cupola_datasets::lake::{LakeError, ScanOptions};
 use cupola_datasets::schema::Schema;
 use cupola_models::predict::Task;
@@ -134,7 +134,7 @@ impl<'a> CleanTable<'a> {
 
     fn outline(&self) -> Result<Outline, RunError> {
         let label = self.label()?;
-        let (time, by) = (self.schema.time.as_deref(), self.context.pipeline.split.by.as_deref());
+        let (time, by) = (self.schema.time.as_deref(), self.stays_together());
         let mut columns: Vec<String> =
             [Some(label), time, by].into_iter().flatten().map(str::to_owned).collect();
         columns.sort();
@@ -160,10 +160,17 @@ impl<'a> CleanTable<'a> {
         Ok(outline)
     }
 
+    /// Column whose rows a group split keeps together. Lists are never divided by chance.
+    fn stays_together(&self) -> Option<&'a str> {
+        self.context.pipeline.split.by.as_deref().or(self.schema.group.as_deref())
+    }
+
     fn split(&self, outline: &Outline) -> Result<Vec<Part>, RunError> {
         let mut config = self.context.pipeline.split.clone();
+        config.by = self.stays_together().map(str::to_owned);
         let classes = matches!(outline.encoder.task, Task::Binary { .. } | Task::Multiclass { .. });
         config.kind = Some(config.kind.unwrap_or(match classes {
+            _ if config.by.is_some() => SplitKind::Group,
             _ if self.schema.time.is_some() => SplitKind::Time,
             true => SplitKind::Stratified,
             false => SplitKind::Random,
@@ -182,9 +189,8 @@ impl<'a> CleanTable<'a> {
 
     fn write(&self, plan: &FittedPlan, outline: &Outline, parts: &[Part]) -> Result<TableVersion, RunError> {
         let compiled = plan.clone().compile()?;
-        let weight = self.schema.weight.as_deref();
-        let (schema, table) =
-            (FeatureTable::schema(plan, weight.is_some()), FeatureTable::new(plan, weight.is_some()));
+        let (weight, group) = (self.schema.weight.as_deref(), self.schema.group.as_deref());
+        let table = FeatureTable::new(plan, self.schema);
         let mut first = 0;
         let mut encoded = self.rows("computing features", None)?.map(|batch| {
             let batch = batch?;
@@ -196,13 +202,15 @@ impl<'a> CleanTable<'a> {
             let labels: Vec<f32> = kept.iter().map(|row| outline.labels[*row]).collect();
             let names: Vec<&str> = kept.iter().map(|row| parts[*row].name()).collect();
             let weights = weight.map(|name| weights(&rows, name)).transpose()?;
+            let groups = group.map(|name| groups(&rows, name)).transpose()?;
             let features = compiled.apply(&rows).map_err(|error| failed(&error))?;
-            table.encode(&features, &labels, weights.as_deref(), &names).map_err(|error| failed(&error))
+            let rows = LabelledBatch { features, labels, weights, groups };
+            table.encode(&rows, &names).map_err(|error| failed(&error))
         });
         let name = format!("{}/features", self.context.pipeline.name);
         self.context
             .lake
-            .overwrite(&name, schema, &[FeatureTable::PART], &mut encoded)
+            .overwrite(&name, table.schema(), &[FeatureTable::PART], &mut encoded)
             .map_err(RunError::from_lake)
     }
 }
@@ -276,6 +284,11 @@ fn hashes(column: &dyn Array) -> Result<Vec<u64>, RunError> {
             hasher.finish()
         })
         .collect())
+}
+
+fn groups(rows: &RecordBatch, name: &str) -> Result<Vec<u64>, LakeError> {
+    let groups = column(rows, name).and_then(hashes);
+    groups.map_err(|error| failed(&error))
 }
 
 fn weights(rows: &RecordBatch, name: &str) -> Result<Vec<f32>, LakeError> {

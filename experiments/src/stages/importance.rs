@@ -59,28 +59,30 @@ pub fn of(
     Ok(found)
 }
 
-/// Every n-th row of the part.
+/// Every n-th row of the part; every n-th list of a ranking.
 fn sample(context: &Context<'_>, featured: &Featured, part: Part) -> Result<LabelledBatch, RunError> {
     let total = if part == Part::Test { featured.n_test } else { featured.n_validation };
-    let step = total.div_ceil(ROWS_MAX).max(1) as usize;
+    let step = total.div_ceil(ROWS_MAX).max(1);
     let options = ScanOptions { part: Some(("part".into(), part.name().into())), ..Default::default() };
     let mut sample = LabelledBatch::default();
-    let mut skip = 0;
+    let mut n_seen = 0;
     for batch in context.lake.scan(&featured.features, options)? {
         let rows = FeatureTable::decode(&featured.plan, &batch?)?;
         let FeatureBatch { n_rows, n_numeric, n_categorical, numeric, categorical } = rows.features;
         (sample.features.n_numeric, sample.features.n_categorical) = (n_numeric, n_categorical);
-        let mut row = skip;
-        while row < n_rows {
+        let number = |row: usize| rows.groups.as_ref().map_or(n_seen + row as u64, |groups| groups[row]);
+        for row in (0..n_rows).filter(|row| number(*row).is_multiple_of(step)) {
             sample.features.numeric.extend(&numeric[row * n_numeric..(row + 1) * n_numeric]);
             sample.features.categorical.extend(&categorical[row * n_categorical..(row + 1) * n_categorical]);
             sample.labels.push(rows.labels[row]);
             if let Some(weights) = &rows.weights {
                 sample.weights.get_or_insert_default().push(weights[row]);
             }
-            row += step;
+            if let Some(groups) = &rows.groups {
+                sample.groups.get_or_insert_default().push(groups[row]);
+            }
         }
-        skip = row - n_rows;
+        n_seen += n_rows as u64;
     }
     sample.features.n_rows = sample.labels.len();
     Ok(sample)

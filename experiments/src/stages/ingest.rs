@@ -104,7 +104,13 @@ fn complete_schema(declared: &Schema, source: &dyn Source) -> Result<Schema, Run
     }
     let inferred = schema::infer(source, Default::default()).map_err(RunError::data)?;
     let mut complete = Schema { columns: inferred.columns, ..declared.clone() };
-    let names = complete.time.iter().chain(&complete.label).chain(&complete.weight).chain(&complete.key);
+    let names = complete
+        .time
+        .iter()
+        .chain(&complete.label)
+        .chain(&complete.weight)
+        .chain(&complete.group)
+        .chain(&complete.key);
     for name in names {
         if !complete.columns.contains_key(name) {
             let known: Vec<&str> = complete.columns.keys().map(String::as_str).collect();

@@ -90,7 +90,7 @@ impl LabelValues {
                 )));
             }
             TaskKind::Multiclass => Task::Multiclass { classes },
-            TaskKind::Regression | TaskKind::Poisson if textual => {
+            TaskKind::Regression | TaskKind::Poisson | TaskKind::Ranking if textual => {
                 return Err(RunError::Settings(
                     format!("the label `{label}` is text; a {kind:?} task needs numbers").to_lowercase(),
                 ));
@@ -102,6 +102,7 @@ impl LabelValues {
             }
             TaskKind::Regression => Task::Regression,
             TaskKind::Poisson => Task::Poisson,
+            TaskKind::Ranking => Task::Ranking,
         };
         Ok(LabelEncoder { task })
     }

@@ -4,7 +4,8 @@ use cupola_models::bundle::ModelParts;
 use cupola_models::mlp::{MlpConfig, MlpShape, MlpWeights};
 use cupola_models::trees::{Forest, ForestShape, GbdtConfig};
 use cupola_training::boosting::{self, BoostInput};
-use cupola_training::trainer::{self, Epoch, LakeRows, Progress, TrainInput};
+use cupola_training::split::Part;
+use cupola_training::trainer::{self, BySize, Epoch, LakeRows, Progress, TrainInput, TrainingRows};
 use serde::{Deserialize, Serialize};
 
 use super::continued::Continued;
@@ -104,10 +105,12 @@ struct TrainStage<'a> {
 impl TrainStage<'_> {
     fn mlp(&self, config: &MlpConfig) -> Result<Trained, RunError> {
         let Self { context, featured, .. } = self;
+        let n_rows = self.rows.n_rows(Part::Train).map_err(RunError::training)?;
+        let dropout = config.dropout.unwrap_or(BySize::of(n_rows).dropout);
         let shape = MlpShape {
             n_numeric: featured.plan.numeric.len(),
             cardinalities: featured.plan.cardinalities(),
-            config: config.clone(),
+            config: MlpConfig { dropout: Some(dropout), ..config.clone() },
             n_outputs: featured.task.n_outputs(),
         };
         let trained = trainer::train(TrainInput {

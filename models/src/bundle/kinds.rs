@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::mlp::{CpuMlp, DeviceMlp, MlpShape, MlpWeights, WeightsError};
 use crate::onnx::export_mlp;
 use crate::predict::{Predictor, Task};
-use crate::trees::{CpuForest, Forest, ForestError, ForestShape};
+use crate::trees::{CpuForest, DeviceForest, Forest, ForestError, ForestShape};
 
 /// Kind of the multi-layer perceptron.
 pub const MLP: &str = "mlp";
@@ -114,7 +114,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn predictor(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleError> {
     match parts.manifest.kind.as_str() {
         MLP => mlp(parts, device),
-        GBDT => gbdt(parts),
+        GBDT => gbdt(parts, device),
         other => {
             Err(BundleError::Kind { dir: parts.dir.into(), kind: other.into(), known: KINDS.join(", ") })
         }
@@ -132,9 +132,12 @@ fn mlp(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleEr
     })
 }
 
-/// Trees score on the CPU wherever the rest of a process computes: their answer is the same, and sooner.
-fn gbdt(parts: &Parts<'_>) -> Result<Arc<dyn Predictor>, BundleError> {
-    Ok(Arc::new(CpuForest::new(&forest(parts)?)?))
+fn gbdt(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleError> {
+    let forest = forest(parts)?;
+    Ok(match DeviceForest::new(&forest, device)? {
+        Some(predictor) => Arc::new(predictor),
+        None => Arc::new(CpuForest::new(&forest)?),
+    })
 }
 
 /// The bundle's trees.

@@ -30,7 +30,9 @@ impl Link {
         match task.kind() {
             TaskKind::Binary => Self::Sigmoid,
             TaskKind::Multiclass => Self::Softmax,
-            TaskKind::Regression => Self::Scale(scale.unwrap_or(OutputScale { mean: 0.0, sd: 1.0 })),
+            TaskKind::Regression | TaskKind::Ranking => {
+                Self::Scale(scale.unwrap_or(OutputScale { mean: 0.0, sd: 1.0 }))
+            }
             TaskKind::Poisson => Self::Exp,
         }
     }

@@ -59,7 +59,7 @@ impl<B: Backend> Mlp<B> {
         let last = dense.pop();
         let hidden = dense
             .iter()
-            .map(|layer| loader.hidden(layer, shape.config.dropout))
+            .map(|layer| loader.hidden(layer, shape.dropout()))
             .collect::<Result<_, WeightsError>>()?;
         let last = last.ok_or_else(|| WeightsError::Missing { name: "output.weight".into() })?;
         let output = loader.linear(&last)?;

@@ -73,10 +73,15 @@ impl MlpShape {
         if self.config.embedding_width_max == 0 {
             return empty("embedding_width_max".into());
         }
-        if !(0.0..1.0).contains(&self.config.dropout) {
-            return Err(ShapeError::Dropout { found: self.config.dropout.to_string() });
+        if !(0.0..1.0).contains(&self.dropout()) {
+            return Err(ShapeError::Dropout { found: self.dropout().to_string() });
         }
         Ok(())
+    }
+
+    /// Share of hidden units dropped in training; none where the training did not set it.
+    pub fn dropout(&self) -> f64 {
+        self.config.dropout.unwrap_or(0.0)
     }
 
     /// Width of the embedding of categorical feature `j`: min(`embedding_width_max`, 1.6 k^0.56

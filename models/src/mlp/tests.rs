@@ -20,7 +20,7 @@ pub(crate) fn shape(
     layer_norm: bool,
     n_outputs: usize,
 ) -> MlpShape {
-    let config = MlpConfig { hidden: hidden.to_vec(), layer_norm, ..MlpConfig::default() };
+    let config = MlpConfig { hidden: hidden.to_vec(), layer_norm, residual: true, ..MlpConfig::default() };
     MlpShape { n_numeric, cardinalities: cardinalities.to_vec(), config, n_outputs }
 }
 
@@ -79,7 +79,7 @@ fn shapes_that_cannot_be_built_are_named() {
     let thin = shape(1, &[], &[4, 0], false, 1);
     assert_eq!(thin.check(), Err(ShapeError::Empty { what: "hidden[1]".into() }));
     let mut dropped = valid;
-    dropped.config.dropout = 1.0;
+    dropped.config.dropout = Some(1.0);
     assert_eq!(dropped.check(), Err(ShapeError::Dropout { found: "1".into() }));
 }
 
@@ -152,7 +152,8 @@ fn the_network_on_burns_cpu_device_agrees_with_our_kernel() {
 
 #[test]
 fn dropout_acts_in_training_only() {
-    let shape = shape(6, &[], &[64], false, 1);
+    let mut shape = shape(6, &[], &[64], false, 1);
+    shape.config.dropout = Some(0.1);
     let rows = batch(&shape, 4, 0);
     let run = |device: DispatchDevice| {
         let network = Mlp::<Dispatch>::init(&shape, &device).unwrap();

@@ -9,7 +9,7 @@ use super::Objective;
 #[serde(deny_unknown_fields, default)]
 pub struct GbdtConfig {
     /// What is minimised. Default, by the task: `binary:logistic`, `multi:softprob`, `reg:squarederror`,
-    /// `count:poisson`.
+    /// `count:poisson`, `rank:ndcg`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,
     /// Most rounds; a round is one tree, or one for each class.
@@ -56,6 +56,13 @@ pub struct GbdtConfig {
     /// Most bins of a numeric feature whose label changes in more places than `max_bin` has room for. Such a
     /// feature takes two bytes a row.
     pub max_bin_wide: usize,
+    /// Whether gradients are rounded to 16 bits, as exact sums on every device need. `false` sums them as they are,
+    /// on the CPU and slowly, to see what rounding costs.
+    pub use_quantized_grad: bool,
+    /// GPUs of this machine that share the rows, from the chosen one on; the trees are the same.
+    pub n_gpus: usize,
+    /// Memory for a second copy of the bins, by feature, which speeds up splitting; a larger table goes without.
+    pub column_bins_mib_max: usize,
     /// Rows that cuts are chosen from; a seeded sample when there are more.
     pub sample_rows_max: usize,
     /// Categorical features with at most this many categories are split one against the rest.
@@ -85,6 +92,10 @@ pub struct GbdtConfig {
     pub huber_slope: f64,
     /// Power of `reg:tweedie`, between 1 (Poisson) and 2 (Gamma).
     pub tweedie_variance_power: f64,
+    /// Places of a list from the first on that `rank:ndcg` learns to fill; every pair has one of them.
+    pub lambdarank_num_pair_per_sample: usize,
+    /// Whether `rank:ndcg` evens out gaps of scores within a list, and long lists with short ones.
+    pub lambdarank_normalization: bool,
 }
 
 impl Default for GbdtConfig {
@@ -109,6 +120,9 @@ impl Default for GbdtConfig {
             colsample_bynode: 1.0,
             max_bin: 256,
             max_bin_wide: 4_096,
+            use_quantized_grad: true,
+            n_gpus: 1,
+            column_bins_mib_max: 1_024,
             sample_rows_max: 200_000,
             max_cat_to_onehot: 4,
             max_cat_threshold: 64,
@@ -121,6 +135,8 @@ impl Default for GbdtConfig {
             quantile_alpha: 0.5,
             huber_slope: 1.0,
             tweedie_variance_power: 1.5,
+            lambdarank_num_pair_per_sample: 32,
+            lambdarank_normalization: true,
         }
     }
 }
@@ -144,7 +160,13 @@ impl GbdtConfig {
     pub fn findings(&self) -> Vec<Finding> {
         let share = |x: f64| x > 0.0 && x <= 1.0;
         let penalty = |x: f64| x >= 0.0 && x.is_finite();
-        let checks: [(bool, &str, &str); 21] = [
+        let checks: [(bool, &str, &str); 23] = [
+            (self.n_gpus > 0, "n_gpus", "at least one"),
+            (
+                self.lambdarank_num_pair_per_sample > 0,
+                "lambdarank_num_pair_per_sample",
+                "at least one place is needed",
+            ),
             (self.n_estimators > 0, "n_estimators", "at least one round is needed"),
             (share(self.learning_rate), "learning_rate", "above 0 and at most 1"),
             (

@@ -15,8 +15,11 @@ mod predict;
 
 pub mod learner;
 
+mod gpu;
+
 pub use config::{GbdtConfig, GrowPolicy};
 pub use forest::{Forest, ForestError, ForestShape, Node, NodeRule};
+pub use gpu::DeviceForest;
 pub use importance::Importance;
 pub use objective::Objective;
 pub use predict::CpuForest;

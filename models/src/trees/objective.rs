@@ -34,6 +34,9 @@ pub enum Objective {
     /// Tweedie deviance of numbers of at least 0, log link.
     #[serde(rename = "reg:tweedie")]
     Tweedie,
+    /// LambdaRank: pairs of a list, weighted by what their exchange changes in NDCG.
+    #[serde(rename = "rank:ndcg", alias = "lambdarank")]
+    LambdaRank,
 }
 
 impl Objective {
@@ -44,6 +47,7 @@ impl Objective {
             TaskKind::Multiclass => Self::Softmax,
             TaskKind::Regression => Self::SquaredError,
             TaskKind::Poisson => Self::Poisson,
+            TaskKind::Ranking => Self::LambdaRank,
         }
     }
 
@@ -52,6 +56,7 @@ impl Objective {
         match self {
             Self::Logistic => task == TaskKind::Binary,
             Self::Softmax => task == TaskKind::Multiclass,
+            Self::LambdaRank => task == TaskKind::Ranking,
             Self::Poisson | Self::Tweedie => matches!(task, TaskKind::Poisson | TaskKind::Regression),
             _ => task == TaskKind::Regression,
         }
@@ -79,6 +84,7 @@ impl Objective {
             Self::Poisson => "count:poisson",
             Self::Gamma => "reg:gamma",
             Self::Tweedie => "reg:tweedie",
+            Self::LambdaRank => "rank:ndcg",
         }
     }
 }

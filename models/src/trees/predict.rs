@@ -140,6 +140,18 @@ impl CpuForest {
         Ok(values)
     }
 
+    /// Scores of raw scores.
+    pub(super) fn scores(&self, mut values: Vec<f32>) -> Scores {
+        let n_outputs = self.shape.n_outputs;
+        let link = |values: &mut [f32]| self.link.apply(values, n_outputs);
+        if values.len() < LINK_PARALLEL_MIN {
+            link(&mut values);
+        } else {
+            values.par_chunks_mut(LINK_PARALLEL_MIN / 4 / n_outputs * n_outputs + n_outputs).for_each(link);
+        }
+        Scores { n_outputs, values }
+    }
+
     fn steps_per_row(&self) -> usize {
         self.trees.iter().map(|tree| tree.depth as usize).sum()
     }
@@ -274,14 +286,6 @@ impl CpuForest {
 
 impl Predictor for CpuForest {
     fn predict(&self, batch: &FeatureBatch) -> Result<Scores, PredictError> {
-        let n_outputs = self.shape.n_outputs;
-        let mut values = self.raw(batch)?;
-        let link = |values: &mut [f32]| self.link.apply(values, n_outputs);
-        if values.len() < LINK_PARALLEL_MIN {
-            link(&mut values);
-        } else {
-            values.par_chunks_mut(LINK_PARALLEL_MIN / 4 / n_outputs * n_outputs + n_outputs).for_each(link);
-        }
-        Ok(Scores { n_outputs, values })
+        Ok(self.scores(self.raw(batch)?))
     }
 }

@@ -42,12 +42,13 @@ impl Model {
 
 /// One network per task, with and without numbers, categories, normalisation and residuals.
 pub fn all() -> Vec<Model> {
-    let plain = MlpConfig { residual: false, ..MlpConfig::default() };
-    let full = MlpConfig { layer_norm: true, residual: true, ..MlpConfig::default() };
+    let plain = MlpConfig { layer_norm: false, ..MlpConfig::default() };
+    let residual = MlpConfig { layer_norm: false, residual: true, ..MlpConfig::default() };
+    let full = MlpConfig { residual: true, ..MlpConfig::default() };
     let binary = Task::Binary { classes: ["no".into(), "yes".into()] };
     let three = Task::Multiclass { classes: vec!["a".into(), "b".into(), "c".into()] };
     vec![
-        Model::new("binary", (30, &[], &[256, 256]), MlpConfig::default(), binary.clone()),
+        Model::new("binary", (30, &[], &[256, 256]), residual, binary.clone()),
         Model::new("multiclass", (6, &[4, 300], &[32, 32, 32]), full.clone(), three),
         Model::new("regression", (8, &[10], &[24]), plain, Task::Regression),
         Model::new("poisson", (0, &[5, 7], &[16, 16]), full, Task::Poisson),

@@ -167,7 +167,7 @@ fn prediction_schema(version: &LoadedVersion) -> Value {
         Task::Multiclass { classes } => json!({
             "label": { "type": "string", "enum": classes },
             "scores": { "type": "object", "additionalProperties": probability } }),
-        Task::Regression => json!({ "score": { "type": "number" } }),
+        Task::Regression | Task::Ranking => json!({ "score": { "type": "number" } }),
         Task::Poisson => json!({ "score": { "type": "number", "minimum": 0 } }),
     };
     json!({ "type": "object", "properties": properties })

@@ -35,7 +35,7 @@ impl DriftWatch {
         let budget = RowBudget::new(config.rows_per_second, Instant::now());
         let outputs = match task {
             Task::Multiclass { classes } => classes.clone(),
-            Task::Binary { .. } | Task::Regression | Task::Poisson => vec!["score".into()],
+            Task::Binary { .. } | Task::Regression | Task::Poisson | Task::Ranking => vec!["score".into()],
         };
         Self { state: Mutex::new(State { monitor, budget, place: 0 }), metrics, columns, outputs }
     }

@@ -93,7 +93,7 @@ impl LoadedVersion {
                 let best = scores.iter().enumerate().max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)));
                 best.map(|(i, _)| i)
             }
-            Task::Regression | Task::Poisson => None,
+            Task::Regression | Task::Poisson | Task::Ranking => None,
         }
     }
 }
@@ -115,7 +115,7 @@ fn labels(task: &Task) -> Vec<Box<[u8]>> {
     let classes: &[String] = match task {
         Task::Binary { classes } => classes,
         Task::Multiclass { classes } => classes,
-        Task::Regression | Task::Poisson => &[],
+        Task::Regression | Task::Poisson | Task::Ranking => &[],
     };
     let json = |text: &String| serde_json::Value::from(text.as_str()).to_string().into_bytes();
     classes.iter().map(|class| json(class).into_boxed_slice()).collect()

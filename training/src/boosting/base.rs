@@ -29,6 +29,7 @@ pub fn base_scores(loss: Loss, table: &Table, n_outputs: usize) -> Vec<f32> {
             let exposure: f64 = rows().map(|row| weight(row) * offset(row).exp()).sum();
             vec![(share(sum) / exposure).ln() as f32]
         }
+        Objective::LambdaRank => vec![0.0],
         Objective::SquaredError => {
             vec![(rows().map(|row| weight(row) * (label(row) - offset(row))).sum::<f64>() / total) as f32]
         }

@@ -2,6 +2,8 @@ use cupola_models::trees::Objective;
 use rayon::prelude::*;
 
 use super::objective::Loss;
+use crate::lists::Lists;
+use crate::metrics::mean_ndcg;
 
 /// Rows of a sum; pieces of fixed size, so that the number of threads changes nothing.
 const PIECE: usize = 4_096;
@@ -13,10 +15,15 @@ pub struct Judged<'a> {
     pub raw: &'a [Vec<f32>],
     pub labels: &'a [f32],
     pub weights: Option<&'a [f32]>,
+    /// Of a ranking.
+    pub lists: Option<&'a Lists>,
 }
 
-/// Mean loss over every `step`-th row; NaN without rows.
+/// Mean loss over every `step`-th row; NaN without rows. Of rankings, what NDCG lacks to 1 on average over all lists.
 pub fn mean_loss(loss: Loss, rows: Judged<'_>, step: usize) -> f64 {
+    if let Some(lists) = rows.lists {
+        return 1.0 - mean_ndcg(lists, rows.labels, &rows.raw[0], loss.lambda.n_places);
+    }
     let n = rows.labels.len();
     let pieces: Vec<usize> = (0..n).step_by(PIECE * step).collect();
     let sums: Vec<(f64, f64)> = pieces
@@ -62,5 +69,6 @@ fn loss_of(loss: Loss, rows: Judged<'_>, row: usize) -> f64 {
             let (below, above) = (1.0 - power, 2.0 - power);
             (above * raw).exp() / above - label * (below * raw).exp() / below
         }
+        Objective::LambdaRank => f64::NAN,
     }
 }

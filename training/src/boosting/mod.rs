@@ -5,6 +5,7 @@
 mod base;
 mod checkpoint;
 mod input;
+mod lambda;
 mod losses;
 mod math;
 mod objective;

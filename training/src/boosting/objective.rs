@@ -1,6 +1,7 @@
 use cupola_models::trees::learner::Gradients;
 use cupola_models::trees::{GbdtConfig, Objective};
 
+use super::lambda::LambdaRank;
 use super::math::exp;
 use crate::simd::wide;
 
@@ -14,6 +15,7 @@ pub struct Loss {
     pub quantile_alpha: f32,
     pub huber_slope: f32,
     pub tweedie_power: f32,
+    pub lambda: LambdaRank,
 }
 
 impl Loss {
@@ -23,6 +25,7 @@ impl Loss {
             quantile_alpha: config.quantile_alpha as f32,
             huber_slope: config.huber_slope as f32,
             tweedie_power: config.tweedie_variance_power as f32,
+            lambda: LambdaRank::new(config),
         }
     }
 
@@ -64,7 +67,7 @@ wide!(gradients_of = each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g
 
 #[inline(always)]
 fn each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g: &mut [f32], h: &mut [f32]) {
-    let Loss { quantile_alpha, huber_slope, tweedie_power, objective } = loss;
+    let Loss { quantile_alpha, huber_slope, tweedie_power, objective, .. } = loss;
     let mut set = |of: &dyn Fn(f32, f32) -> (f32, f32)| {
         let out = g.iter_mut().zip(h.iter_mut());
         out.zip(raw.iter().zip(labels)).for_each(|((g, h), (raw, label))| (*g, *h) = of(*raw, *label));
@@ -111,6 +114,8 @@ fn each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g: &mut [f32], h: &
             let (a, b) = (label * exp(below * raw), exp(above * raw));
             (b - a, above * b - below * a)
         }),
+        // Its gradients are of lists: `lambda.rs`.
+        Objective::LambdaRank => set(&|_, _| (0.0, 0.0)),
     }
 }
 

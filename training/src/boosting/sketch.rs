@@ -14,6 +14,9 @@ use crate::trainer::{ClassWeights, TrainError};
 /// Memory for sampled rows, at most.
 const SAMPLE_BYTES_MAX: usize = 256 << 20;
 
+/// Bins that 16 bits tell apart.
+const BINS_MAX: usize = 65_536;
+
 /// What the first pass learned.
 pub struct Sketch {
     pub n_rows: usize,
@@ -27,6 +30,11 @@ pub fn sketch(input: &BoostInput<'_>, objective: Objective) -> Result<Sketch, Tr
     let n_rows = input.table.n_rows(Part::Train)?;
     if n_rows > u32::MAX as usize {
         return Err(TrainError::TooManyRows { n_rows });
+    }
+    let features = input.features.categorical.iter().zip(input.features.cardinalities);
+    for (name, cardinality) in features.filter(|(_, cardinality)| **cardinality > BINS_MAX) {
+        let (feature, cardinality) = ((*name).to_owned(), *cardinality);
+        return Err(TrainError::TooManyCategories { feature, cardinality, cardinality_max: BINS_MAX });
     }
     let mut pass = Pass::new(input, objective, n_rows);
     for batch in input.table.batches(Part::Train)? {
@@ -57,7 +65,7 @@ impl<'a> Pass<'a> {
         let n_classes = match input.task {
             Task::Binary { .. } => 2,
             Task::Multiclass { classes } => classes.len(),
-            Task::Regression | Task::Poisson => 0,
+            Task::Regression | Task::Poisson | Task::Ranking => 0,
         };
         Self {
             input,
@@ -133,7 +141,7 @@ impl<'a> Pass<'a> {
         let label = match self.input.task {
             Task::Binary { classes } => classes[class].clone(),
             Task::Multiclass { classes } => classes[class].clone(),
-            Task::Regression | Task::Poisson => return Ok(()),
+            Task::Regression | Task::Poisson | Task::Ranking => return Ok(()),
         };
         Err(TrainError::OneClass { n_rows: self.n_rows, label })
     }
@@ -158,7 +166,7 @@ impl<'a> Pass<'a> {
         let positives = self.labels.iter().filter(|label| **label != 0.0).count();
         match self.input.task {
             Task::Binary { .. } | Task::Poisson => (self.labels.len() / positives.max(1)).clamp(ROWS, 1_000),
-            Task::Multiclass { .. } | Task::Regression => ROWS,
+            Task::Multiclass { .. } | Task::Regression | Task::Ranking => ROWS,
         }
     }
 

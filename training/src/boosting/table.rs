@@ -3,9 +3,11 @@
 use cupola_datasets::FeatureBatch;
 use cupola_models::trees::learner::{BinnedMatrix, FeatureBins};
 use cupola_models::trees::{CpuForest, Forest};
+use cupola_models::{Device, Task};
 
 use super::input::BoostInput;
 use super::losses::Judged;
+use crate::lists::Lists;
 use crate::split::Part;
 use crate::trainer::TrainError;
 
@@ -19,6 +21,10 @@ pub struct Table {
     pub raw: Vec<Vec<f32>>,
     /// Row by row, where there is a base margin.
     pub offsets: Option<Vec<f32>>,
+    /// Of a ranking, row by row.
+    pub groups: Option<Vec<u64>>,
+    /// Of a ranking.
+    pub lists: Option<Lists>,
 }
 
 /// How rows become a [`Table`].
@@ -39,11 +45,13 @@ impl Binning<'_> {
         let margin =
             self.input.config.base_margin.as_deref().and_then(|name| self.input.features.position(name));
         let mut table = Table {
-            matrix: BinnedMatrix::new(self.features.to_vec(), n_rows),
+            matrix: BinnedMatrix::new(self.features.to_vec(), n_rows, self.columns_bytes_max(part)),
             labels: Vec::with_capacity(n_rows),
             weights: None,
             raw: vec![Vec::with_capacity(n_rows); self.n_outputs],
             offsets: margin.map(|_| Vec::with_capacity(n_rows)),
+            groups: (*self.input.task == Task::Ranking).then(|| Vec::with_capacity(n_rows)),
+            lists: None,
         };
         for batch in self.input.table.batches(part)? {
             let batch = batch?;
@@ -57,10 +65,20 @@ impl Binning<'_> {
                     raw.extend(scores.iter().skip(output).step_by(self.n_outputs));
                 }
             }
+            if let Some(groups) = &mut table.groups {
+                groups.extend(batch.groups.ok_or(TrainError::NoGroups)?);
+            }
             self.weigh(&mut table, &batch.labels, batch.weights);
             table.labels.extend(batch.labels);
         }
+        table.lists = table.groups.as_deref().map(Lists::new);
         Ok(table)
+    }
+
+    /// Only the CPU splits rows by columns, and only training rows.
+    fn columns_bytes_max(&self, part: Part) -> usize {
+        let is_split_here = part == Part::Train && self.input.device == Device::Cpu;
+        if is_split_here { self.input.config.column_bins_mib_max << 20 } else { 0 }
     }
 
     fn weigh(&self, table: &mut Table, labels: &[f32], weights: Option<Vec<f32>>) {
@@ -85,6 +103,16 @@ impl Table {
         self.labels.len()
     }
 
+    /// Whether there are rows that tell a good model from a bad one.
+    pub fn can_judge(&self) -> bool {
+        let differs =
+            |rows: &[u32]| rows.iter().any(|row| self.labels[*row as usize] != self.labels[rows[0] as usize]);
+        match &self.lists {
+            Some(lists) => (0..lists.len()).any(|list| differs(lists.rows(list))),
+            None => !self.labels.is_empty(),
+        }
+    }
+
     /// Sets all raw scores to the base scores, on top of the margins.
     pub fn start_from(&mut self, base: &[f32]) {
         for (raw, base) in self.raw.iter_mut().zip(base) {
@@ -98,6 +126,11 @@ impl Table {
 
     /// Raw scores beside what came true.
     pub fn judged(&self) -> Judged<'_> {
-        Judged { raw: &self.raw, labels: &self.labels, weights: self.weights.as_deref() }
+        Judged {
+            raw: &self.raw,
+            labels: &self.labels,
+            weights: self.weights.as_deref(),
+            lists: self.lists.as_ref(),
+        }
     }
 }

@@ -13,9 +13,10 @@ use rand::{RngExt, SeedableRng};
 use super::losses::{Judged, mean_loss};
 use super::objective::{Loss, LossOfRows};
 use super::*;
-use crate::metrics::EvaluateConfig;
+use crate::metrics::{EvaluateConfig, Predictions, evaluate_at};
+use crate::split::Part;
 use crate::tracker::NoTracker;
-use crate::trainer::{ClassWeights, MemoryRows, Progress, TrainError};
+use crate::trainer::{ClassWeights, MemoryRows, Progress, RowBatches, TrainError, TrainingRows};
 
 const NUMERIC: [&str; 3] = ["a", "b", "offset"];
 const CODES: [usize; 1] = [6];
@@ -62,11 +63,16 @@ struct Case<'a> {
     dir: Option<&'a std::path::Path>,
     continued: Option<&'a Forest>,
     device: Device,
+    cardinalities: &'a [usize],
 }
 
 impl<'a> Case<'a> {
     fn new(config: GbdtConfig, task: Task, table: &'a MemoryRows) -> Self {
-        Self { config, task, table, dir: None, continued: None, device: Device::Cpu }
+        Self { config, task, table, dir: None, continued: None, device: Device::Cpu, cardinalities: &CODES }
+    }
+
+    fn with(self, cardinalities: &'a [usize]) -> Self {
+        Self { cardinalities, ..self }
     }
 
     fn run(&self) -> Result<Boosted, TrainError> {
@@ -74,11 +80,15 @@ impl<'a> Case<'a> {
     }
 
     fn watched(&self, progress: &dyn Fn(Progress)) -> Result<Boosted, TrainError> {
+        self.of(self.table, progress)
+    }
+
+    fn of(&self, table: &dyn TrainingRows, progress: &dyn Fn(Progress)) -> Result<Boosted, TrainError> {
         boost(&BoostInput {
             config: &self.config,
             task: &self.task,
-            features: Features { numeric: &NUMERIC, categorical: &["c"], cardinalities: &CODES },
-            table: self.table,
+            features: Features { numeric: &NUMERIC, categorical: &["c"], cardinalities: self.cardinalities },
+            table,
             device: self.device,
             class_weights: ClassWeights::None,
             seed: 3,
@@ -114,7 +124,7 @@ fn gradients_and_hessians_are_the_derivatives_of_the_loss() {
         for (raw, label) in [(0.3_f32, 1.0_f32), (-1.2, 1.0), (1.7, 1.0), (-0.4, 1.0)] {
             let at = |raw: f64| {
                 let raw = [vec![raw as f32]];
-                mean_loss(loss, Judged { raw: &raw, labels: &[label], weights: None }, 1)
+                mean_loss(loss, Judged { raw: &raw, labels: &[label], weights: None, lists: None }, 1)
             };
             let step = 1e-2;
             let x = f64::from(raw);
@@ -188,7 +198,7 @@ fn every_objective_learns() {
         let left = |forest: &Forest| {
             mean_loss(
                 loss,
-                Judged { raw: &raw_of(forest), labels: &table.validation.labels, weights: None },
+                Judged { raw: &raw_of(forest), labels: &table.validation.labels, weights: None, lists: None },
                 1,
             )
         };
@@ -202,6 +212,101 @@ fn every_objective_learns() {
             "the best round is kept: {after} {best}"
         );
     }
+}
+
+/// Lists of 20 rows, mixed, each with relevances of 0 to 3 by rank of a noisy signal.
+fn ranked(n_lists: usize) -> MemoryRows {
+    let mut table = table(20 * n_lists, |signal, rng| signal + rng.random_range(-0.5..0.5));
+    for part in [&mut table.train, &mut table.validation] {
+        let n_lists = part.labels.len() / 20;
+        part.groups = Some((0..part.labels.len()).map(|row| (row % n_lists) as u64).collect());
+        let signal = part.labels.clone();
+        for row in 0..signal.len() {
+            let list = (row % n_lists..signal.len()).step_by(n_lists);
+            let better = list.filter(|other| signal[*other] > signal[row]).count();
+            part.labels[row] = [3.0, 2.0, 2.0, 1.0, 1.0, 1.0].get(better).copied().unwrap_or(0.0);
+        }
+    }
+    table
+}
+
+#[test]
+fn a_ranking_puts_relevant_rows_first() {
+    let table = ranked(200);
+    let boosted = Case::new(config(60), Task::Ranking, &table).run().unwrap();
+    let ndcg = |forest: &Forest| {
+        let rows = &table.validation.features;
+        let values = (0..rows.n_rows)
+            .map(|i| forest.raw(&rows.numeric[3 * i..3 * i + 3], &rows.categorical[i..=i])[0])
+            .collect();
+        let scores = cupola_models::Scores { n_outputs: 1, values };
+        let (labels, groups) = (&table.validation.labels, table.validation.groups.as_deref());
+        let predictions = Predictions { scores: &scores, labels, weights: None, groups };
+        evaluate_at(&Task::Ranking, predictions, &EvaluateConfig::default(), None).unwrap().values["ndcg_at_10"]
+    };
+    let mut constant = boosted.forest.clone();
+    constant.truncate(0);
+    let (before, after) = (ndcg(&constant), ndcg(&boosted.forest));
+    assert!(before < 0.45 && after > 0.85, "{before} {after}");
+    assert!(boosted.history.last().unwrap().validation_loss < boosted.history[0].validation_loss);
+}
+
+#[test]
+fn rankings_without_lists_or_without_differences_are_refused() {
+    let run = |change: &dyn Fn(&mut MemoryRows)| {
+        let mut table = ranked(20);
+        change(&mut table);
+        Case::new(config(3), Task::Ranking, &table).run()
+    };
+    let error = run(&|table| table.train.groups = None).unwrap_err();
+    assert!(matches!(error, TrainError::NoGroups), "{error}");
+    let error = run(&|table| table.train.groups = Some((0..400).collect())).unwrap_err();
+    assert!(matches!(error, TrainError::NothingToRank), "{error}");
+    let error = run(&|table| table.train.labels[5] = 1.5).unwrap_err();
+    assert!(matches!(error, TrainError::Label { row: 5, .. }), "{error}");
+    // Validation rows that tell nothing do not stop the training.
+    let boosted = run(&|table| table.validation.labels.fill(0.0)).unwrap();
+    assert_eq!(boosted.forest.n_trees(), 3);
+}
+
+#[test]
+fn one_row_and_the_most_categories_make_a_model_and_more_are_refused() {
+    let one = Case::new(config(3), Task::Regression, &table(1, |signal, _| signal)).run();
+    assert_eq!(one.unwrap().forest.n_trees(), 3);
+    let mut many = table(70_000, |signal, _| signal);
+    for (i, code) in many.train.features.categorical.iter_mut().enumerate() {
+        *code = i as u32 % 65_536;
+    }
+    let of = |cardinality: usize, table: &MemoryRows| {
+        let case = Case::new(config(2), Task::Regression, table);
+        case.with(&[cardinality]).run()
+    };
+    let forest = of(65_536, &many).unwrap().forest;
+    assert_eq!(forest.raw(&[f32::NAN; 3], &[65_535]).len(), 1);
+    let error = of(65_537, &many).unwrap_err();
+    assert!(matches!(error, TrainError::TooManyCategories { cardinality: 65_537, .. }), "{error}");
+}
+
+/// Says that it has more rows than can be numbered.
+struct Endless;
+
+impl TrainingRows for Endless {
+    fn n_rows(&self, _: Part) -> Result<usize, TrainError> {
+        Ok(1 << 32)
+    }
+
+    fn batches(&self, _: Part) -> Result<RowBatches<'_>, TrainError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+}
+
+#[test]
+fn more_rows_than_can_be_numbered_are_refused() {
+    let table = MemoryRows::default();
+    let (config, task) = (config(1), binary());
+    let case = Case::new(config, task, &table);
+    let error = case.of(&Endless, &|_| {}).unwrap_err();
+    assert!(matches!(error, TrainError::TooManyRows { n_rows: 4_294_967_296 }), "{error}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 use std::time::Instant;
 
 use cupola_models::Scores;
-use cupola_models::trees::learner::{BinnedMatrix, GrowError, Grown, Growth, TreeLearner};
+use cupola_models::trees::learner::{BinnedMatrix, Gradients, GrowError, Grown, Growth, TreeLearner};
 use cupola_models::trees::{Forest, ForestShape, Objective};
 use rayon::prelude::*;
 
 use super::base::{base_scores, quantile};
 use super::checkpoint::{self, Course};
 use super::input::{BoostInput, Boosted};
+use super::lambda::Lambdas;
 use super::losses::mean_loss;
 use super::objective::{Loss, LossOfRows};
 use super::sketch::{Sketch, sketch};
@@ -47,6 +48,9 @@ pub fn boost(input: &BoostInput<'_>) -> Result<Boosted, TrainError> {
     };
     let mut train = binning.read(Part::Train)?;
     let mut validation = binning.read(Part::Validation)?;
+    if train.lists.is_some() && !train.can_judge() {
+        return Err(TrainError::NothingToRank);
+    }
     let forest = forest.unwrap_or_else(|| {
         let base = base_scores(loss, &train, shape.n_outputs);
         train.start_from(&base);
@@ -54,7 +58,7 @@ pub fn boost(input: &BoostInput<'_>) -> Result<Boosted, TrainError> {
         Forest::new(shape, base)
     });
     let position = |name: &str| input.features.position(name);
-    let matrix = std::mem::replace(&mut train.matrix, BinnedMatrix::new(Vec::new(), 0));
+    let matrix = std::mem::replace(&mut train.matrix, BinnedMatrix::new(Vec::new(), 0, 0));
     tracing::info!(n_rows, two_byte_features = matrix.n_wide(), "binned");
     let growth = Growth::new(input.config, &matrix, &position);
     let learner = TreeLearner::new(&matrix, &growth, input.device)?;
@@ -124,7 +128,7 @@ impl Booster<'_> {
         let rows_per_second = self.train.n_rows() as f64 / started.elapsed().as_secs_f64();
         let step = self.train.n_rows().div_ceil(LOSS_ROWS);
         let train_loss = mean_loss(self.loss, self.train.judged(), step);
-        let has_validation = self.validation.n_rows() > 0;
+        let has_validation = self.validation.can_judge();
         let validation_loss =
             if has_validation { mean_loss(self.loss, self.validation.judged(), 1) } else { train_loss };
         if !train_loss.is_finite() {
@@ -157,16 +161,17 @@ impl Booster<'_> {
     ) -> Result<(), TrainError> {
         let n_outputs = self.forest.shape.n_outputs;
         let raw = probabilities.map_or(&self.train.raw[output], |of| &of[output]);
-        let loss = LossOfRows {
-            loss: self.loss,
-            class: output as f32,
-            raw,
-            labels: &self.train.labels,
-            weights: self.train.weights.as_deref(),
-        };
+        let (labels, weights) = (&self.train.labels, self.train.weights.as_deref());
+        let rows = LossOfRows { loss: self.loss, class: output as f32, raw, labels, weights };
+        let lambdas = self
+            .train
+            .lists
+            .as_ref()
+            .map(|lists| Lambdas::new(self.loss.lambda, lists, raw, labels, weights));
+        let loss: &dyn Gradients = lambdas.as_ref().map_or(&rows, |lambdas| lambdas);
         let seed = splitmix64((round * n_outputs + output) as u64, self.input.seed);
         let learning_rate = self.input.config.learning_rate;
-        let grown = self.learner.grow(&loss, seed).map_err(|error| match error {
+        let grown = self.learner.grow(loss, seed).map_err(|error| match error {
             GrowError::NotFinite => TrainError::Diverged { epoch: round, loss: f64::NAN, learning_rate },
             GrowError::Device(error) => error.into(),
         })?;
@@ -202,7 +207,7 @@ impl Booster<'_> {
     /// What early stopping goes by; smaller is better.
     fn score(&self, loss: f64) -> Result<f64, TrainError> {
         let Some(metric) = &self.input.config.eval_metric else { return Ok(loss) };
-        let Table { raw, labels, weights, .. } = &self.validation;
+        let Table { raw, labels, weights, groups, .. } = &self.validation;
         let n_outputs = raw.len();
         let mut values = vec![0.0; labels.len() * n_outputs];
         for (output, raw) in raw.iter().enumerate() {
@@ -210,7 +215,8 @@ impl Booster<'_> {
         }
         self.loss.objective.link().apply(&mut values, n_outputs);
         let scores = Scores { n_outputs, values };
-        let predictions = Predictions { scores: &scores, labels, weights: weights.as_deref() };
+        let (weights, groups) = (weights.as_deref(), groups.as_deref());
+        let predictions = Predictions { scores: &scores, labels, weights, groups };
         let config = EvaluateConfig { primary: Some(metric.clone()), ..self.input.evaluate.clone() };
         let evaluation = evaluate_at(self.input.task, predictions, &config, None)?;
         let value = evaluation.primary_value().unwrap_or(f64::INFINITY);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
     /// Metric that models are compared by. Default: `roc_auc` for two classes, `log_loss` for more,
-    /// `rmse` for numbers, `mean_poisson_deviance` for counts.
+    /// `rmse` for numbers, `mean_poisson_deviance` for counts, `ndcg_at_10` for rankings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<String>,
     /// What wrong decisions of a binary model cost. With it, the decision threshold is the one of

@@ -3,7 +3,7 @@ use cupola_models::{Scores, Task};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Curves, EvaluateConfig, MetricsError, binary, multiclass, numbers};
+use super::{Curves, EvaluateConfig, MetricsError, binary, multiclass, numbers, ranking};
 
 /// Predictions beside what came true.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +12,10 @@ pub struct Predictions<'a> {
     pub scores: &'a Scores,
     /// Class index, value or count of each row.
     pub labels: &'a [f32],
-    /// Weight of each row; without, all count 1.
+    /// Weight of each row; without, all count 1. Rankings weigh lists, all the same.
     pub weights: Option<&'a [f32]>,
+    /// A number for each row that is the same within a list to be ranked.
+    pub groups: Option<&'a [u64]>,
 }
 
 impl Predictions<'_> {
@@ -80,7 +82,7 @@ pub fn evaluate(
     weights: Option<&[f32]>,
     config: &EvaluateConfig,
 ) -> Result<Evaluation, MetricsError> {
-    evaluate_at(task, Predictions { scores, labels, weights }, config, None)
+    evaluate_at(task, Predictions { scores, labels, weights, groups: None }, config, None)
 }
 
 /// Evaluates predictions with a threshold that was chosen elsewhere (use it for the test part).
@@ -109,6 +111,7 @@ pub fn evaluate_at(
         TaskKind::Multiclass => multiclass::evaluate(&predictions, &mut evaluation.values),
         TaskKind::Regression => numbers::regression(&predictions, &mut evaluation.values),
         TaskKind::Poisson => numbers::poisson(&predictions, &mut evaluation.values),
+        TaskKind::Ranking => ranking::evaluate(&predictions, &mut evaluation.values),
     }
     evaluation.values.retain(|_, value| value.is_finite());
     Ok(evaluation)
@@ -132,6 +135,7 @@ pub fn metric_names(task: TaskKind) -> &'static [&'static str] {
         TaskKind::Multiclass => &["log_loss", "accuracy", "macro_f1", "roc_auc_ovr"],
         TaskKind::Regression => &["rmse", "mae", "r2"],
         TaskKind::Poisson => &["mean_poisson_deviance", "rmse"],
+        TaskKind::Ranking => &["ndcg_at_10", "ndcg"],
     }
 }
 
@@ -169,7 +173,7 @@ fn check_config(config: &EvaluateConfig) -> Result<(), MetricsError> {
 }
 
 fn check(task: &Task, predictions: &Predictions<'_>) -> Result<(), MetricsError> {
-    let Predictions { scores, labels, weights } = predictions;
+    let Predictions { scores, labels, weights, groups } = predictions;
     let n_outputs = task.n_outputs();
     check_length("scores per row", n_outputs, scores.n_outputs)?;
     check_length("scores", labels.len() * n_outputs, scores.values.len())?;
@@ -183,6 +187,9 @@ fn check(task: &Task, predictions: &Predictions<'_>) -> Result<(), MetricsError>
     if let Some(row) = labels.iter().position(|label| !is_label(task, *label)) {
         return Err(MetricsError::Label { row, value: labels[row], expected });
     }
+    if let Some(groups) = groups {
+        check_length("groups", labels.len(), groups.len())?;
+    }
     let Some(weights) = weights else { return Ok(()) };
     check_length("row weights", labels.len(), weights.len())?;
     if let Some(row) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
@@ -194,6 +201,9 @@ fn check(task: &Task, predictions: &Predictions<'_>) -> Result<(), MetricsError>
     Ok(())
 }
 
+/// Greatest relevance: gains of 2^relevance stay exact.
+const RELEVANCE_MAX: f32 = 31.0;
+
 /// Whether a number can be a label of the task.
 pub(crate) fn is_label(task: &Task, label: f32) -> bool {
     match task {
@@ -203,6 +213,7 @@ pub(crate) fn is_label(task: &Task, label: f32) -> bool {
         }
         Task::Regression => label.is_finite(),
         Task::Poisson => label.is_finite() && label >= 0.0,
+        Task::Ranking => (0.0..=RELEVANCE_MAX).contains(&label) && label.fract() == 0.0,
     }
 }
 
@@ -213,6 +224,7 @@ pub(crate) fn expected_label(task: &Task) -> &'static str {
         Task::Multiclass { .. } => "a multi-class task has labels from 0 to the number of classes less one",
         Task::Regression => "a regression label is a finite number",
         Task::Poisson => "a Poisson label is a count of at least 0",
+        Task::Ranking => "a ranking label is a relevance, a whole number from 0 to 31",
     }
 }
 

@@ -21,8 +21,8 @@ pub fn permutation_importance(
 ) -> Result<Vec<f64>, MetricsError> {
     let value = |features: &FeatureBatch| -> Result<f64, MetricsError> {
         let scores = model.predict(features).map_err(|error| MetricsError::Model(error.to_string()))?;
-        let weights = rows.weights.as_deref();
-        let predictions = Predictions { scores: &scores, labels: &rows.labels, weights };
+        let (weights, groups) = (rows.weights.as_deref(), rows.groups.as_deref());
+        let predictions = Predictions { scores: &scores, labels: &rows.labels, weights, groups };
         let evaluation = evaluate_at(task, predictions, config, None)?;
         let sign = if evaluation.greater_is_better { 1.0 } else { -1.0 };
         Ok(evaluation.primary_value().map_or(f64::NAN, |value| sign * value))
@@ -78,7 +78,7 @@ mod tests {
         let features =
             FeatureBatch { n_rows: 200, n_numeric: 2, n_categorical: 1, numeric, categorical: vec![1; 200] };
         let labels = (0..200).map(|i| i as f32).collect();
-        let rows = LabelledBatch { features, labels, weights: None };
+        let rows = LabelledBatch { features, labels, ..LabelledBatch::default() };
         let found =
             permutation_importance(&Task::Regression, &First, &rows, &EvaluateConfig::default(), 1).unwrap();
         // Two independent draws from 0..199 differ by sqrt(2 (200^2 - 1) / 12) = 81.6 in the mean square.

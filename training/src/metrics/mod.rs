@@ -9,6 +9,7 @@ mod evaluate;
 mod importance;
 mod multiclass;
 mod numbers;
+mod ranking;
 
 pub use config::{CostConfig, EvaluateConfig};
 pub use curves::{CalibrationBin, CurvePoint, Curves};
@@ -16,3 +17,4 @@ pub use error::MetricsError;
 pub use evaluate::{Evaluation, Predictions, evaluate, evaluate_at, greater_is_better, metric_names};
 pub(crate) use evaluate::{expected_label, is_label};
 pub use importance::permutation_importance;
+pub(crate) use ranking::mean_ndcg;

@@ -104,7 +104,7 @@ fn taking_nothing_for_positive_is_a_choice() {
 #[test]
 fn a_threshold_from_the_validation_part_is_applied_to_other_rows() {
     let scores = one(&SCORES);
-    let predictions = Predictions { scores: &scores, labels: &LABELS, weights: None };
+    let predictions = Predictions { scores: &scores, labels: &LABELS, weights: None, groups: None };
     let evaluation = evaluate_at(&binary(), predictions, &EvaluateConfig::default(), Some(0.7)).unwrap();
     assert_eq!(evaluation.threshold, Some(0.7));
     close(&evaluation, "precision", 2.0 / 3.0);

@@ -8,7 +8,7 @@ pub(super) fn row_bytes(batch: &LabelledBatch) -> usize {
     numbers * size_of::<f32>()
 }
 
-/// An empty block for rows of the same shape as `like`, with room for `n_rows`.
+/// An empty block for rows of the same shape as `like`, with room for `n_rows`. Networks do not rank: groups are left.
 pub(super) fn empty_like(like: &LabelledBatch, n_rows: usize) -> LabelledBatch {
     let FeatureBatch { n_numeric, n_categorical, .. } = like.features;
     LabelledBatch {
@@ -21,6 +21,7 @@ pub(super) fn empty_like(like: &LabelledBatch, n_rows: usize) -> LabelledBatch {
         },
         labels: Vec::with_capacity(n_rows),
         weights: like.weights.is_some().then(|| Vec::with_capacity(n_rows)),
+        groups: None,
     }
 }
 

@@ -9,7 +9,7 @@ pub struct TrainConfig {
     pub epochs_max: usize,
     /// Epochs without a better validation loss before training stops; 0 never stops early.
     pub patience_epochs: usize,
-    /// Rows per step. Default: 256 below 50,000 training rows, else 1,024.
+    /// Rows per step. Default: 64 below 10,000 training rows, 256 below 50,000, else 1,024.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_rows: Option<usize>,
     /// Peak learning rate of AdamW.

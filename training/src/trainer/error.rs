@@ -40,6 +40,29 @@ pub enum TrainError {
         /// The class they all have.
         label: String,
     },
+    /// A categorical feature that trees cannot bin.
+    #[error(
+        "feature {feature} has {cardinality} categories, missing and rare ones included; trees tell {cardinality_max} apart, lower features.categories.categories_max or take the feature out"
+    )]
+    TooManyCategories {
+        /// Name of the feature.
+        feature: String,
+        /// Its codes.
+        cardinality: usize,
+        /// Most codes.
+        cardinality_max: usize,
+    },
+    /// Ranking by a network.
+    #[error("a network does not rank rows of a list; use model.kind = \"gbdt\"")]
+    NetworkRanking,
+    /// Ranking without lists.
+    #[error("a ranking needs lists of rows; name the column that is equal within a list in schema.group")]
+    NoGroups,
+    /// Ranking where no two rows of a list differ.
+    #[error(
+        "no list of the training rows has rows of different relevance: there is nothing to rank; check schema.group and the label"
+    )]
+    NothingToRank,
     /// A label that the task does not know.
     #[error("training row {row} has the label {value}; {expected}")]
     Label {

@@ -1,6 +1,7 @@
 //! The training loop: mini-batches, optimiser, early stopping, checkpoints.
 
 mod block;
+mod by_size;
 mod checkpoint;
 mod config;
 mod error;
@@ -15,6 +16,7 @@ mod targets;
 mod tests;
 mod train;
 
+pub use by_size::BySize;
 pub use config::{ClassWeights, Schedule, TrainConfig};
 pub use error::TrainError;
 pub use lake_rows::LakeRows;

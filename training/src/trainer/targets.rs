@@ -69,7 +69,7 @@ impl<'a> TargetSums<'a> {
         let n_classes = match task {
             Task::Binary { .. } => 2,
             Task::Multiclass { classes } => classes.len(),
-            Task::Regression | Task::Poisson => 0,
+            Task::Regression | Task::Poisson | Task::Ranking => 0,
         };
         Self { task, shape, n_rows: 0, weight: 0.0, mean: 0.0, deviation: 0.0, classes: vec![0.0; n_classes] }
     }
@@ -155,7 +155,7 @@ impl<'a> TargetSums<'a> {
         let label = match self.task {
             Task::Binary { classes } => classes[class].clone(),
             Task::Multiclass { classes } => classes[class].clone(),
-            Task::Regression | Task::Poisson => return Ok(()),
+            Task::Regression | Task::Poisson | Task::Ranking => return Ok(()),
         };
         Err(TrainError::OneClass { n_rows: self.n_rows, label })
     }
@@ -183,7 +183,7 @@ impl<'a> TargetSums<'a> {
                 let total: f64 = (0..classes.len()).map(share).sum();
                 (0..classes.len()).map(|class| (share(class) / total).ln() as f32).collect()
             }
-            Task::Regression => vec![0.0],
+            Task::Regression | Task::Ranking => vec![0.0],
             Task::Poisson => vec![self.mean.max(0.5 / self.n_rows as f64).ln() as f32],
         }
     }

@@ -22,7 +22,7 @@ fn rows(n_rows: usize, seed: u32) -> LabelledBatch {
     let numeric: Vec<f32> = (0..n_rows * 2).map(|_| number()).collect();
     let labels = numeric.chunks(2).map(|row| f32::from(row[0] > row[1])).collect();
     let features = FeatureBatch { n_rows, n_numeric: 2, n_categorical: 0, numeric, categorical: vec![] };
-    LabelledBatch { features, labels, weights: None }
+    LabelledBatch { features, labels, ..LabelledBatch::default() }
 }
 
 fn table() -> MemoryRows {
@@ -44,7 +44,7 @@ fn try_run(
     config: &TrainConfig,
     dir: Option<&Path>,
 ) -> Result<Trained, TrainError> {
-    let network = MlpConfig { hidden: vec![16, 16], dropout: 0.1, ..Default::default() };
+    let network = MlpConfig { hidden: vec![16, 16], dropout: Some(0.1), ..Default::default() };
     train(TrainInput {
         shape: &MlpShape { n_numeric: 2, cardinalities: vec![], config: network, n_outputs: 1 },
         task: &Task::Binary { classes: ["no".into(), "yes".into()] },

@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoints, Course};
 use super::learner::{Learner, Settings, learner};
 use super::loader::{self, Loader};
 use super::targets::Targets;
-use super::{TrainConfig, TrainError, TrainingRows};
+use super::{BySize, TrainConfig, TrainError, TrainingRows};
 use crate::split::{Part, splitmix64};
 use crate::tracker::Tracker;
 
@@ -84,16 +84,17 @@ pub struct Trained {
 
 /// Rows scored at once for the validation loss.
 const VALIDATION_ROWS: usize = 2_048;
-/// Below this many training rows a step takes 256 of them, else 1,024.
-const LARGE_TABLE_ROWS: usize = 50_000;
 
 /// Trains a network. The order of rows, the initial weights and dropout depend on the seed alone,
 /// and are set anew for every epoch, so that a resumed training ends in the same bits.
 pub fn train(input: TrainInput<'_>) -> Result<Trained, TrainError> {
     let config = input.config;
+    if *input.task == Task::Ranking {
+        return Err(TrainError::NetworkRanking);
+    }
     let (store, targets) = loader::open(input.table, input.task, input.shape, config)?;
     let n_rows = input.table.n_rows(Part::Train)?;
-    let batch_rows = config.batch_rows.unwrap_or(if n_rows < LARGE_TABLE_ROWS { 256 } else { 1_024 }).max(1);
+    let batch_rows = config.batch_rows.unwrap_or(BySize::of(n_rows).batch_rows).max(1);
     let loader = Loader::new(input.table, (&store, &targets), batch_rows, config.seed);
     let trainer = Trainer { input: &input, targets: &targets, n_rows, batch_rows };
     trainer.run(&loader)
@@ -236,5 +237,6 @@ fn slice(batch: &LabelledBatch, first: usize, n: usize) -> LabelledBatch {
         features,
         labels: batch.labels[first..end].to_vec(),
         weights: batch.weights.as_ref().map(|weights| weights[first..end].to_vec()),
+        groups: None,
     }
 }

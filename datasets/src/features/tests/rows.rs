@@ -32,6 +32,7 @@ pub(super) fn schema() -> Schema {
         key: vec!["id".into()],
         label: Some("label".into()),
         weight: Some("weight".into()),
+        group: None,
         columns: columns
             .into_iter()
             .map(|(n, kind, required)| (n.to_owned(), column(kind, required)))

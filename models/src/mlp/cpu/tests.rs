@@ -15,7 +15,7 @@ fn tensor(shape: &[usize], values: &[f32]) -> WeightTensor {
 fn small() -> (MlpShape, MlpWeights) {
     let config = MlpConfig {
         hidden: vec![3],
-        dropout: 0.0,
+        dropout: None,
         layer_norm: false,
         residual: true,
         embedding_width_max: 1,

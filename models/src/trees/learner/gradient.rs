@@ -50,12 +50,26 @@ pub struct Draw {
     pub subsample: f64,
 }
 
+impl Draw {
+    /// Whether all rows take part.
+    pub fn takes_all(self) -> bool {
+        self.subsample >= 1.0
+    }
+
+    /// Whether a row takes part.
+    #[inline(always)]
+    pub fn takes(self, row: u32) -> bool {
+        let limit = (self.subsample * f64::from(u32::MAX)) as u32;
+        self.takes_all() || hash(self.seed ^ 0x5EED_0F50_B5A3_11E5, row) <= limit
+    }
+}
+
 /// Quantises gradients and hessians to integers, each rounded up or down at random by seed and row: sums are
 /// unbiased, and the same for rows in any order. `None` where the loss has no finite gradient.
 ///
 /// With 2^15 levels, a sum over n rows is off by at most about 0.3 sqrt(n) units, where a unit is a 32,767th of
 /// the largest gradient.
-pub fn quantise(records: &mut [Record], draw: Draw, loss: &dyn Gradients) -> Option<Units> {
+pub fn quantise(records: &mut [Record], seed: u64, loss: &dyn Gradients) -> Option<Units> {
     // The floats wait where the records will be.
     let largest = records
         .par_chunks_mut(BLOCK)
@@ -67,10 +81,7 @@ pub fn quantise(records: &mut [Record], draw: Draw, loss: &dyn Gradients) -> Opt
     }
     let scales = largest.map(|max| if max > 0.0 { LEVELS / max } else { 0.0 });
     let blocks = records.par_chunks_mut(BLOCK).enumerate();
-    blocks.for_each(|(block, records)| integers(records, block * BLOCK, draw.seed, scales));
-    if draw.subsample < 1.0 {
-        leave_out(records, draw);
-    }
+    blocks.for_each(|(block, records)| integers(records, block * BLOCK, seed, scales));
     let [gradient, hessian] = largest.map(|max| f64::from(max) / f64::from(LEVELS));
     Some(Units { gradient, hessian })
 }
@@ -115,17 +126,6 @@ fn round(value: f32, noise: u32) -> i32 {
     // SAFETY: levels are finite and at most 32,767 in size, so this is between 0 and 65,537.
     let down: i32 = unsafe { shifted.to_int_unchecked() };
     (down - 32_768).min(32_767)
-}
-
-/// Rows that do not take part weigh nothing.
-fn leave_out(records: &mut [Record], draw: Draw) {
-    let limit = (draw.subsample * f64::from(u32::MAX)) as u32;
-    let seed = draw.seed ^ 0x5EED_0F50_B5A3_11E5;
-    for record in records {
-        if hash(seed, record.row) > limit {
-            record.pair = 0;
-        }
-    }
 }
 
 /// 32 bits by seed and row: two rounds of MurmurHash3's finaliser.

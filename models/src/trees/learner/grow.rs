@@ -2,6 +2,7 @@ use rayon::prelude::*;
 
 use super::bins::FeatureBins;
 use super::columns::{ColumnRules, TreeColumns};
+use super::exact::ExactRows;
 use super::gpu::{self, GpuError};
 use super::gradient::{Draw, Gradients, Units};
 use super::histogram::{Histogram, Sums};
@@ -20,6 +21,8 @@ pub struct Growth {
     leaves_max: usize,
     policy: GrowPolicy,
     subsample: f64,
+    is_quantised: bool,
+    n_gpus: usize,
     penalties: Regularisation,
     columns: ColumnRules,
     monotone: Vec<i8>,
@@ -47,6 +50,8 @@ impl Growth {
             leaves_max: unlimited(config.max_leaves),
             policy: config.grow_policy,
             subsample: config.subsample,
+            is_quantised: config.use_quantized_grad,
+            n_gpus: config.n_gpus,
             penalties: Regularisation {
                 lambda: config.reg_lambda,
                 alpha: config.reg_alpha,
@@ -75,6 +80,8 @@ pub struct TreeLearner<'a> {
     matrix: &'a BinnedMatrix,
     growth: &'a Growth,
     rows: Box<dyn RowStore>,
+    /// Of the last tree.
+    draw: Draw,
 }
 
 /// Why a tree cannot be grown.
@@ -106,31 +113,45 @@ impl<'a> TreeLearner<'a> {
     /// # Errors
     /// The device is no longer there, or too small for the matrix.
     pub fn new(matrix: &'a BinnedMatrix, growth: &'a Growth, device: Device) -> Result<Self, GpuError> {
-        let rows = match gpu::open(matrix, device)? {
-            Some(rows) => rows,
-            None => Box::new(RowSet::new(matrix.n_rows())),
+        let rows: Box<dyn RowStore> = if !growth.is_quantised {
+            Box::new(ExactRows::new(matrix.n_rows()))
+        } else if let Some(rows) = gpu::open(matrix, device, growth.n_gpus)? {
+            rows
+        } else {
+            Box::new(RowSet::new(matrix.n_rows()))
         };
-        Ok(Self { matrix, growth, rows })
+        Ok(Self::with(matrix, growth, rows))
+    }
+
+    pub(super) fn with(matrix: &'a BinnedMatrix, growth: &'a Growth, rows: Box<dyn RowStore>) -> Self {
+        Self { matrix, growth, rows, draw: Draw { seed: 0, subsample: 1.0 } }
     }
 
     /// Grows a tree that takes as much of the loss away as it can. The same gradients and seed give the same
     /// tree on any device.
     pub fn grow(&mut self, loss: &dyn Gradients, seed: u64) -> Result<Grown, GrowError> {
-        let draw = Draw { seed, subsample: self.growth.subsample };
-        let units = self.rows.start(draw, loss)?.ok_or(GrowError::NotFinite)?;
+        self.draw = Draw { seed, subsample: self.growth.subsample };
+        let units = self.rows.start(self.draw, loss)?.ok_or(GrowError::NotFinite)?;
         let columns = TreeColumns::new(&self.growth.columns, self.matrix.layout.slots.len(), seed);
-        let Self { matrix, growth, rows } = self;
+        let Self { matrix, growth, rows, .. } = self;
         Ok(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(&mut **rows)?)
     }
 
-    /// Numbers of the rows that ended in a leaf of the last tree, in no particular order.
+    /// Numbers of the rows that a leaf of the last tree was made of, in no particular order.
     pub fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
-        self.rows.rows_of(leaf)
+        let mut rows = self.rows.rows_of(leaf)?;
+        rows.retain(|row| self.draw.takes(*row));
+        Ok(rows)
     }
 
     /// Adds to each row's number the value of the leaf it ended in; `values` is by node.
     pub fn add_values(&self, grown: &Grown, values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
-        self.rows.add_values(&grown.leaves, values, to)
+        self.rows.add_values(&grown.leaves, values, to)?;
+        if !self.rows.holds_all() {
+            let draw = self.draw;
+            grown.add_values_where(self.matrix, values, to, |row| !draw.takes(row as u32));
+        }
+        Ok(())
     }
 }
 

@@ -2,11 +2,11 @@ use cupola_datasets::FeatureBatch;
 use rayon::prelude::*;
 
 use super::bins::FeatureBins;
-use super::layout::{LINE, Layout};
+use super::layout::{LINE, Layout, Slot};
 use super::search::Search;
 
-/// The bins of all rows, twice: by row for histograms, which read all features of some rows, and by feature for
-/// partitioning, which reads one feature of all rows.
+/// The bins of all rows: by row for histograms, which read all features of some rows, and, where memory allows it,
+/// once more by feature for partitioning, which reads one feature of all rows.
 ///
 /// By row, a row is one stretch of memory, one byte for a feature of up to 256 bins, two for others: most rows
 /// are one cache line, and reading a row costs one miss.
@@ -15,7 +15,8 @@ pub struct BinnedMatrix {
     pub(super) layout: Layout,
     n_rows: usize,
     lines: Vec<Line>,
-    pub(super) columns: Vec<Column>,
+    /// By place; empty where the matrix is too large to be kept twice.
+    columns: Vec<Column>,
     searches: Vec<Search>,
 }
 
@@ -25,18 +26,33 @@ pub struct BinnedMatrix {
 struct Line(#[expect(dead_code, reason = "only its memory is used")] [u8; LINE]);
 
 /// The bins of one feature.
-pub(super) enum Column {
+enum Column {
     Narrow(Vec<u8>),
     Wide(Vec<u16>),
+}
+
+/// Where the bins of one feature are read.
+pub(super) enum BinsOf<'a> {
+    Narrow(&'a [u8]),
+    Wide(&'a [u16]),
+    /// In the rows, from a row's first byte on.
+    InRows {
+        rows: &'a [u8],
+        slot: Slot,
+        is_narrow: bool,
+    },
 }
 
 /// Rows that a thread bins at once: so few that they stay in its cache from feature to feature.
 const BLOCK_ROWS: usize = 512;
 
 impl BinnedMatrix {
-    /// An empty matrix for rows of these features, numeric ones first.
-    pub fn new(features: Vec<FeatureBins>, n_rows_max: usize) -> Self {
+    /// An empty matrix for rows of these features, numeric ones first. The second copy of the bins takes at most
+    /// `columns_bytes_max`.
+    pub fn new(features: Vec<FeatureBins>, n_rows_max: usize, columns_bytes_max: usize) -> Self {
         let layout = Layout::new(&features);
+        let row_bytes = 2 * layout.slots.len() - layout.n_narrow;
+        let n_columns = if n_rows_max * row_bytes <= columns_bytes_max { layout.slots.len() } else { 0 };
         let column = |place: usize| {
             if place < layout.n_narrow {
                 Column::Narrow(Vec::with_capacity(n_rows_max))
@@ -46,7 +62,7 @@ impl BinnedMatrix {
         };
         Self {
             lines: Vec::with_capacity((n_rows_max * layout.stride).div_ceil(LINE)),
-            columns: (0..layout.slots.len()).map(column).collect(),
+            columns: (0..n_columns).map(column).collect(),
             searches: layout.slots.iter().map(|slot| Search::new(&features[slot.feature])).collect(),
             n_rows: 0,
             features,
@@ -58,6 +74,29 @@ impl BinnedMatrix {
     pub(super) fn data(&self) -> &[u8] {
         // SAFETY: a line is 64 bytes and nothing else.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * LINE) }
+    }
+
+    /// Bins of the feature at a place.
+    pub(super) fn bins_of(&self, place: usize) -> BinsOf<'_> {
+        match self.columns.get(place) {
+            Some(Column::Narrow(bins)) => BinsOf::Narrow(bins),
+            Some(Column::Wide(bins)) => BinsOf::Wide(bins),
+            None => {
+                let is_narrow = place < self.layout.n_narrow;
+                BinsOf::InRows { rows: self.data(), slot: self.layout.slots[place], is_narrow }
+            }
+        }
+    }
+
+    /// Bin of one row.
+    pub(super) fn bin(&self, row: usize, place: usize) -> u16 {
+        let at = row * self.layout.stride + self.layout.slots[place].byte;
+        let data = self.data();
+        if place < self.layout.n_narrow {
+            u16::from(data[at])
+        } else {
+            u16::from_le_bytes([data[at], data[at + 1]])
+        }
     }
 
     /// Rows so far.
@@ -131,21 +170,21 @@ impl Block<'_> {
         let stride = self.layout.stride;
         let n = rows.len() / stride;
         let mut bins = [0_u16; BLOCK_ROWS];
-        for (place, column) in columns.into_iter().enumerate() {
+        let mut columns = columns.into_iter();
+        for (place, slot) in self.layout.slots.iter().enumerate() {
             self.bins(place, &mut bins[..n]);
-            let byte = self.layout.slots[place].byte;
-            match column {
-                Stretch::Narrow(column) => {
-                    for ((row, bin), to) in rows.chunks_exact_mut(stride).zip(&bins).zip(column) {
-                        (row[byte], *to) = (*bin as u8, *bin as u8);
-                    }
+            let rows = rows.chunks_exact_mut(stride).zip(&bins);
+            if place < self.layout.n_narrow {
+                rows.for_each(|(row, bin)| row[slot.byte] = *bin as u8);
+            } else {
+                rows.for_each(|(row, bin)| row[slot.byte..slot.byte + 2].copy_from_slice(&bin.to_le_bytes()));
+            }
+            match columns.next() {
+                Some(Stretch::Narrow(column)) => {
+                    column.iter_mut().zip(&bins).for_each(|(to, bin)| *to = *bin as u8)
                 }
-                Stretch::Wide(column) => {
-                    for ((row, bin), to) in rows.chunks_exact_mut(stride).zip(&bins).zip(column) {
-                        row[byte..byte + 2].copy_from_slice(&bin.to_le_bytes());
-                        *to = *bin;
-                    }
-                }
+                Some(Stretch::Wide(column)) => column.copy_from_slice(&bins[..n]),
+                None => {}
             }
         }
     }

@@ -14,7 +14,8 @@ mod rows;
 
 mod store;
 
-mod gpu;
+mod exact;
+pub(in crate::trees) mod gpu;
 
 mod columns;
 mod scan;

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::gpu::GpuError;
 use super::gradient::{Draw, Gradients, Record, Units, quantise};
 use super::histogram::{Collector, Histogram};
-use super::matrix::{BinnedMatrix, Column};
+use super::matrix::{BinnedMatrix, BinsOf};
 use super::store::RowStore;
 use super::tree::Leaf;
 
@@ -55,6 +55,8 @@ pub struct RowSet {
     pub buffers: [Vec<Record>; 2],
     /// Rows of a block; a row's block is its number divided by this.
     pub block_rows: usize,
+    /// Rows of each block that take part; they come first.
+    n_taken: Vec<usize>,
     collectors: Pool<Collector>,
     histograms: Pool<Histogram>,
 }
@@ -78,6 +80,7 @@ impl RowSet {
         Self {
             buffers: [vec![Record::default(); n_rows], vec![Record::default(); n_rows]],
             block_rows,
+            n_taken: Vec::new(),
             collectors: Pool(Mutex::default()),
             histograms: Pool(Mutex::default()),
         }
@@ -109,7 +112,7 @@ impl RowSet {
             })
             .collect();
         let mut parts = parts.into_iter();
-        let mut whole = parts.next().unwrap_or_default();
+        let mut whole = parts.next().unwrap_or_else(|| self.collected(self.collector(matrix)));
         for part in parts {
             self.join(&mut whole, part);
         }
@@ -175,13 +178,15 @@ impl RowSet {
 
 impl RowStore for RowSet {
     fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
-        Ok(quantise(&mut self.buffers[0], draw, loss))
+        let units = quantise(&mut self.buffers[0], draw.seed, loss);
+        let blocks = self.buffers[0].par_chunks_mut(self.block_rows);
+        self.n_taken = blocks.map(|records| to_front(records, draw)).collect();
+        Ok(units)
     }
 
     fn root(&mut self, matrix: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
-        let n = self.buffers[0].len();
-        let blocks = (0..n).step_by(self.block_rows);
-        let segments = blocks.map(|first| first..(first + self.block_rows).min(n)).collect();
+        let blocks = self.n_taken.iter().enumerate().filter(|(_, n)| **n > 0);
+        let segments = blocks.map(|(i, n)| i * self.block_rows..i * self.block_rows + n).collect();
         let histogram = self.histogram(matrix, &segments, 0);
         Ok((segments, histogram))
     }
@@ -207,6 +212,10 @@ impl RowStore for RowSet {
         Ok(())
     }
 
+    fn holds_all(&self) -> bool {
+        self.n_taken.iter().sum::<usize>() == self.buffers[0].len()
+    }
+
     fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
         let records = leaf.segments.iter().flat_map(|segment| &self.buffers[leaf.parity][segment.clone()]);
         Ok(records.map(|record| record.row).collect())
@@ -215,6 +224,20 @@ impl RowStore for RowSet {
     fn recycle(&self, histogram: Histogram) {
         self.histograms.give(histogram);
     }
+}
+
+/// Moves the rows that take part to the front, in their order; returns how many they are.
+fn to_front(records: &mut [Record], draw: Draw) -> usize {
+    if draw.takes_all() {
+        return records.len();
+    }
+    let mut n = 0;
+    for i in 0..records.len() {
+        let taken = draw.takes(records[i].row);
+        records.swap(n, i);
+        n += usize::from(taken);
+    }
+    n
 }
 
 /// Writes left rows from the front of `to`, right ones from its back, and moves both ends.
@@ -226,12 +249,18 @@ fn partition(
     left: &mut usize,
     right: &mut usize,
 ) {
-    match &matrix.columns[order.place] {
-        Column::Narrow(bins) => {
-            partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right)
-        }
-        Column::Wide(bins) => {
-            partition_by(|row| order.goes_left[usize::from(bins[row])], run, to, left, right)
+    let left_of = |bin: usize| order.goes_left[bin];
+    match matrix.bins_of(order.place) {
+        BinsOf::Narrow(bins) => partition_by(|row| left_of(usize::from(bins[row])), run, to, left, right),
+        BinsOf::Wide(bins) => partition_by(|row| left_of(usize::from(bins[row])), run, to, left, right),
+        BinsOf::InRows { rows, slot, is_narrow } => {
+            let at = |row: usize| row * matrix.layout.stride + slot.byte;
+            if is_narrow {
+                partition_by(|row| left_of(usize::from(rows[at(row)])), run, to, left, right)
+            } else {
+                let wide = |at: usize| usize::from(u16::from_le_bytes([rows[at], rows[at + 1]]));
+                partition_by(|row| left_of(wide(at(row))), run, to, left, right)
+            }
         }
     }
 }

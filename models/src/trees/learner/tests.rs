@@ -44,7 +44,11 @@ fn bins() -> Vec<FeatureBins> {
 }
 
 fn matrix(batch: &FeatureBatch) -> BinnedMatrix {
-    let mut matrix = BinnedMatrix::new(bins(), batch.n_rows);
+    matrix_within(batch, usize::MAX)
+}
+
+fn matrix_within(batch: &FeatureBatch, columns_bytes_max: usize) -> BinnedMatrix {
+    let mut matrix = BinnedMatrix::new(bins(), batch.n_rows, columns_bytes_max);
     matrix.push(batch);
     matrix
 }
@@ -65,9 +69,16 @@ fn labels(batch: &FeatureBatch) -> Vec<f32> {
 }
 
 fn grow(matrix: &BinnedMatrix, labels: &[f32], config: &GbdtConfig) -> (Forest, Vec<f32>) {
-    let name = |name: &str| ["a", "b", "c"].iter().position(|known| *known == name);
-    let growth = Growth::new(config, matrix, &name);
-    let mut learner = TreeLearner::new(matrix, &growth, Device::Cpu).unwrap();
+    let growth = growth(matrix, config);
+    let learner = TreeLearner::new(matrix, &growth, Device::Cpu).unwrap();
+    grow_with(learner, matrix, labels)
+}
+
+fn growth(matrix: &BinnedMatrix, config: &GbdtConfig) -> Growth {
+    Growth::new(config, matrix, &|name| ["a", "b", "c"].iter().position(|known| *known == name))
+}
+
+fn grow_with(mut learner: TreeLearner<'_>, matrix: &BinnedMatrix, labels: &[f32]) -> (Forest, Vec<f32>) {
     let grown = learner.grow(&Towards(labels.to_vec()), 9).unwrap();
     let values: Vec<f32> = grown.values().iter().map(|value| *value as f32).collect();
     let mut raw = vec![0.0; matrix.n_rows()];
@@ -99,11 +110,11 @@ fn numbers_fall_into_the_bins_their_cuts_say() {
     for (feature, column) in [(0, 0), (1, 2)] {
         let FeatureBins::Numeric { cuts } = &bins()[feature] else { panic!("a number") };
         for (row, value) in values.iter().enumerate() {
-            let found = match &matrix.columns[column] {
-                matrix::Column::Narrow(bins) => usize::from(bins[row]),
-                matrix::Column::Wide(bins) => usize::from(bins[row]),
-            };
-            assert_eq!(found, plain(cuts, *value), "feature {feature}, {value}");
+            assert_eq!(
+                usize::from(matrix.bin(row, column)),
+                plain(cuts, *value),
+                "feature {feature}, {value}"
+            );
         }
     }
     assert_eq!(matrix.n_wide(), 1);
@@ -152,11 +163,10 @@ fn few_values_get_a_bin_each_and_many_at_most_the_budget() {
 #[test]
 fn quantised_sums_are_within_their_bound_and_do_not_depend_on_threads() {
     let labels: Vec<f32> = (0..100_000).map(|i| ((i * 7_919) % 1_000) as f32 / 1_000.0 - 0.3).collect();
-    let draw = Draw { seed: 5, subsample: 1.0 };
     let run = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
         let mut records = vec![Record::default(); labels.len()];
-        let units = pool.install(|| quantise(&mut records, draw, &Towards(labels.clone()))).unwrap();
+        let units = pool.install(|| quantise(&mut records, 5, &Towards(labels.clone()))).unwrap();
         (records, units)
     };
     let (records, units) = run(1);
@@ -166,15 +176,57 @@ fn quantised_sums_are_within_their_bound_and_do_not_depend_on_threads() {
     let bound = 5.0 * 0.3 * (labels.len() as f64).sqrt() * units.gradient;
     assert!((sum as f64 * units.gradient - exact).abs() < bound);
     assert!(records.iter().all(|record| record.pair & 0xFFFF == 32_767));
-    assert!(quantise(&mut [Record::default()], draw, &Towards(vec![f32::NAN])).is_none());
+    assert!(quantise(&mut [Record::default()], 5, &Towards(vec![f32::NAN])).is_none());
 }
 
 #[test]
 fn a_subsample_has_its_share_of_rows() {
-    let mut records = vec![Record::default(); 100_000];
-    quantise(&mut records, Draw { seed: 5, subsample: 0.3 }, &Towards(vec![1.0; 100_000])).unwrap();
-    let taken = records.iter().filter(|record| record.pair != 0).count();
+    let draw = Draw { seed: 5, subsample: 0.3 };
+    let taken = (0..100_000).filter(|row| draw.takes(*row)).count();
     assert!((29_000..31_000).contains(&taken), "{taken}");
+}
+
+#[test]
+fn a_tree_is_made_of_the_rows_that_take_part_and_adds_to_all() {
+    let batch = rows(20_000, 3);
+    let (matrix, labels) = (matrix(&batch), labels(&batch));
+    let config = GbdtConfig { subsample: 0.3, max_depth: 5, cat_l2: 0.0, ..whole() };
+    let growth = growth(&matrix, &config);
+    let mut learner = TreeLearner::new(&matrix, &growth, Device::Cpu).unwrap();
+    let grown = learner.grow(&Towards(labels.clone()), 9).unwrap();
+    let draw = Draw { seed: 9, subsample: 0.3 };
+    let mut seen = Vec::new();
+    for leaf in &grown.leaves {
+        let rows = learner.rows_of(leaf).unwrap();
+        // Squared error: a leaf's value is its labels' sum over its rows and the penalty.
+        let sum: f64 = rows.iter().map(|row| f64::from(labels[*row as usize])).sum();
+        let value = grown.values()[leaf.node];
+        assert!((value - sum / (rows.len() as f64 + 1.0)).abs() < 1e-3, "{value} of {} rows", rows.len());
+        seen.extend(rows);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20_000).filter(|row| draw.takes(*row)).collect::<Vec<_>>());
+    // `grow` compares what every row gets with where its bins lead.
+    grow(&matrix, &labels, &config);
+    // None of three rows takes part: a single leaf.
+    let few = rows(3, 3);
+    let (forest, _) = grow(&matrix_within(&few, 0), &[1.0; 3], &GbdtConfig { subsample: 1e-9, ..whole() });
+    assert_eq!(forest.nodes.len(), 1);
+}
+
+#[test]
+fn quantised_trees_are_those_of_exact_sums_where_gains_differ() {
+    let batch = rows(20_000, 13);
+    let (matrix, labels) = (matrix(&batch), labels(&batch));
+    for subsample in [1.0, 0.5] {
+        let quantised = GbdtConfig { max_depth: 3, subsample, ..whole() };
+        let exact = GbdtConfig { use_quantized_grad: false, ..quantised.clone() };
+        let (a, raw_a) = grow(&matrix, &labels, &quantised);
+        let (b, raw_b) = grow(&matrix, &labels, &exact);
+        let rules = |forest: &Forest| forest.nodes.iter().map(|node| node.rule).collect::<Vec<_>>();
+        assert_eq!(rules(&a), rules(&b));
+        assert!(raw_a.iter().zip(&raw_b).all(|(a, b)| (a - b).abs() < 1e-3));
+    }
 }
 
 #[test]
@@ -194,11 +246,8 @@ fn a_histogram_is_the_sum_of_its_rows() {
     let found = collector.finish();
     let mut expected = Histogram { bins: vec![Sums::default(); matrix.layout.n_bins] };
     for record in &records {
-        for (slot, column) in matrix.layout.slots.iter().zip(&matrix.columns) {
-            let bin = match column {
-                matrix::Column::Narrow(bins) => usize::from(bins[record.row as usize]),
-                matrix::Column::Wide(bins) => usize::from(bins[record.row as usize]),
-            };
+        for (place, slot) in matrix.layout.slots.iter().enumerate() {
+            let bin = usize::from(matrix.bin(record.row as usize, place));
             let sums = &mut expected.bins[slot.first_bin + bin];
             sums.gradient += i64::from((record.pair as i32) >> 16);
             sums.hessian += i64::from(record.pair & 0xFFFF);
@@ -253,6 +302,44 @@ fn trees_are_the_same_bytes_for_any_number_of_threads_and_score_as_they_were_tra
         let error: f32 = raw.iter().zip(&labels).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / 60_000.0;
         assert!(error < 0.1, "mean squared error {error}");
     }
+}
+
+#[test]
+fn trees_are_the_same_without_the_columns() {
+    let batch = rows(30_000, 12);
+    let labels = labels(&batch);
+    let config = GbdtConfig { max_depth: 8, ..whole() };
+    // Four bytes a row: one of a, two of b, one of c.
+    let [with, without] = [4 * 30_000, 4 * 30_000 - 1].map(|limit| matrix_within(&batch, limit));
+    assert!(matches!(with.bins_of(0), matrix::BinsOf::Narrow(_)));
+    assert!(matches!(with.bins_of(2), matrix::BinsOf::Wide(_)));
+    assert!((0..3).all(|place| matches!(without.bins_of(place), matrix::BinsOf::InRows { .. })));
+    assert_eq!(grow(&with, &labels, &config), grow(&without, &labels, &config));
+}
+
+#[test]
+fn gpus_that_share_the_rows_grow_the_same_trees() {
+    let Some(client) = gpu::testing::client_or_skip("gpus_that_share_the_rows_grow_the_same_trees") else {
+        return;
+    };
+    let batch = rows(5_000, 14);
+    let (matrix, labels) = (matrix(&batch), labels(&batch));
+    for config in [GbdtConfig { max_depth: 7, ..whole() }, GbdtConfig { subsample: 0.4, ..whole() }] {
+        let one = grow(&matrix, &labels, &config);
+        let growth = growth(&matrix, &config);
+        for n_shares in [1, 2, 3] {
+            let rows = gpu::shared(&matrix, vec![client.clone(); n_shares]).unwrap();
+            let found = grow_with(TreeLearner::with(&matrix, &growth, rows), &matrix, &labels);
+            assert_eq!(found, one, "{n_shares} shares");
+        }
+    }
+    // More devices than rows.
+    let few = rows(2, 14);
+    let matrix = matrix_within(&few, 0);
+    let growth = growth(&matrix, &whole());
+    let rows = gpu::shared(&matrix, vec![client; 3]).unwrap();
+    let found = grow_with(TreeLearner::with(&matrix, &growth, rows), &matrix, &[1.0, 2.0]);
+    assert_eq!(found, grow(&matrix, &[1.0, 2.0], &whole()));
 }
 
 #[test]

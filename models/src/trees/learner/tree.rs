@@ -3,7 +3,7 @@ use rayon::prelude::*;
 use super::bins::FeatureBins;
 use super::gradient::Units;
 use super::histogram::Sums;
-use super::matrix::{BinnedMatrix, Column};
+use super::matrix::BinnedMatrix;
 use super::rows::Segments;
 use super::split::{Rule, Split};
 use crate::trees::{Forest, Node, NodeRule};
@@ -56,9 +56,20 @@ impl Grown {
     /// Adds to each number the value of the leaf that the row of other rows' bins ends in; `values` is by node.
     /// The matrix has the same features and bins.
     pub fn add_values(&self, matrix: &BinnedMatrix, values: &[f32], to: &mut [f32]) {
+        self.add_values_where(matrix, values, to, |_| true);
+    }
+
+    /// The same for some rows.
+    pub(super) fn add_values_where(
+        &self,
+        matrix: &BinnedMatrix,
+        values: &[f32],
+        to: &mut [f32],
+        is_wanted: impl Fn(usize) -> bool + Sync,
+    ) {
         to.par_chunks_mut(BLOCK_ROWS).enumerate().for_each(|(block, to)| {
-            for (i, to) in to.iter_mut().enumerate() {
-                *to += values[self.leaf(matrix, block * BLOCK_ROWS + i)];
+            for (row, to) in (block * BLOCK_ROWS..).zip(to).filter(|(row, _)| is_wanted(*row)) {
+                *to += values[self.leaf(matrix, row)];
             }
         });
     }
@@ -66,10 +77,7 @@ impl Grown {
     fn leaf(&self, matrix: &BinnedMatrix, row: usize) -> usize {
         let mut at = 0;
         while let Some(split) = &self.nodes[at].split {
-            let bin = match &matrix.columns[split.place] {
-                Column::Narrow(bins) => u16::from(bins[row]),
-                Column::Wide(bins) => bins[row],
-            };
+            let bin = matrix.bin(row, split.place);
             let goes_left = match &split.rule {
                 Rule::UpTo { missing_left, .. } if bin == 0 => *missing_left,
                 Rule::UpTo { bin: last, .. } => bin <= *last,

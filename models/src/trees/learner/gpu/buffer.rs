@@ -7,7 +7,7 @@ use super::GpuError;
 
 /// An array of 32-bit words on the device.
 #[derive(Clone)]
-pub(super) struct Buffer {
+pub(in crate::trees) struct Buffer {
     handle: Handle,
     len: usize,
 }

@@ -1,9 +1,9 @@
 //! Trees on a GPU: histograms and partitions of rows, written once for CUDA and Vulkan, with the
 //! same sums as on the CPU, bit by bit. Knows rows and bins; which split to take is not its business.
 
-mod buffer;
+pub(in crate::trees) mod buffer;
 mod error;
-mod guard;
+pub(in crate::trees) mod guard;
 mod histogram;
 mod matrix;
 mod orders;
@@ -17,8 +17,10 @@ pub use error::GpuError;
 pub use orders::{Done, Order};
 pub use rows::GpuRows;
 pub use store::open;
+#[cfg(test)]
+pub(super) use store::shared;
 
 #[cfg(test)]
-mod testing;
+pub(in crate::trees) mod testing;
 #[cfg(test)]
 mod tests;

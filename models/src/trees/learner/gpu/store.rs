@@ -5,60 +5,106 @@ use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
 use cubecl::prelude::Runtime;
 use cubecl::wgpu::WgpuRuntime;
+use rayon::prelude::*;
 
 use super::guard::guarded;
 use super::{GpuError, GpuRows, Order};
-use crate::device::Device;
+use crate::device::{self, Device, DeviceChoice, DeviceError};
 use crate::trees::learner::gradient::{Draw, Gradients, Record, Units, quantise};
 use crate::trees::learner::histogram::Histogram;
 use crate::trees::learner::matrix::BinnedMatrix;
-use crate::trees::learner::rows::{Done, Order as RowOrder, Segments};
+use crate::trees::learner::rows::{Done as RowDone, Order as RowOrder, Segments};
 use crate::trees::learner::store::RowStore;
 use crate::trees::learner::tree::Leaf;
 
-/// Rows on a GPU. Gradients are computed and quantised on the host, whose arithmetic has one answer, and go up
-/// once for each tree.
+/// Rows on one GPU or shared by several, whose integer sums add up to the same histograms. Gradients are computed and
+/// quantised on the host, whose arithmetic has one answer, and go up once for each tree.
 struct GpuStore<R: Runtime> {
-    rows: GpuRows<R>,
+    shares: Vec<Share<R>>,
     records: Vec<Record>,
 }
 
-/// Puts a matrix on a device; `None` where that is the CPU.
-pub fn open(matrix: &BinnedMatrix, device: Device) -> Result<Option<Box<dyn RowStore>>, GpuError> {
-    Ok(match device.burn() {
-        DispatchDevice::Cuda(device) => Some(on(matrix, || CudaRuntime::client(&device))?),
-        DispatchDevice::Vulkan(device) => Some(on(matrix, || WgpuRuntime::client(&device))?),
-        _ => None,
-    })
+/// A stretch of the rows on one GPU.
+struct Share<R: Runtime> {
+    all: Range<usize>,
+    rows: GpuRows<R>,
 }
 
-fn on<R: Runtime>(
+/// Puts a matrix on `n_gpus` devices, from this one on; `None` where it is the CPU.
+pub fn open(
     matrix: &BinnedMatrix,
-    client: impl FnOnce() -> ComputeClient<R>,
-) -> Result<Box<dyn RowStore>, GpuError> {
-    let client = guarded(|| Ok(client()))?;
-    let n_rows = matrix.n_rows();
-    let bins = &matrix.data()[..n_rows * matrix.layout.stride];
-    let rows = GpuRows::new(client, matrix.layout.clone(), bins)?;
-    Ok(Box::new(GpuStore { rows, records: vec![Record::default(); n_rows] }))
+    device: Device,
+    n_gpus: usize,
+) -> Result<Option<Box<dyn RowStore>>, GpuError> {
+    let missing = |error: DeviceError| GpuError::Device { reason: error.to_string() };
+    let next = |i: usize| match device {
+        Device::Cpu => Device::Cpu,
+        Device::Cuda(index) => Device::Cuda(index + i),
+        Device::Vulkan(index) => Device::Vulkan(index + i),
+    };
+    for i in 1..n_gpus {
+        device::choose(DeviceChoice::Fixed(next(i))).map_err(missing)?;
+    }
+    let (mut cuda, mut vulkan) = (Vec::new(), Vec::new());
+    for device in (0..n_gpus).map(|i| next(i).burn()) {
+        match device {
+            DispatchDevice::Cuda(device) => cuda.push(device),
+            DispatchDevice::Vulkan(device) => vulkan.push(device),
+            _ => return Ok(None),
+        }
+    }
+    if !cuda.is_empty() {
+        return shared(matrix, guarded(|| Ok(cuda.iter().map(CudaRuntime::client).collect()))?).map(Some);
+    }
+    shared(matrix, guarded(|| Ok(vulkan.iter().map(WgpuRuntime::client).collect()))?).map(Some)
 }
 
-impl<R: Runtime> RowStore for GpuStore<R> {
-    fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
-        let Some(units) = quantise(&mut self.records, draw, loss) else { return Ok(None) };
-        self.rows.start(self.records.iter().map(|record| record.pair).collect())?;
-        Ok(Some(units))
+/// Puts a matrix on the devices of these clients, each with its share of the rows.
+pub(in super::super) fn shared<R: Runtime>(
+    matrix: &BinnedMatrix,
+    clients: Vec<ComputeClient<R>>,
+) -> Result<Box<dyn RowStore>, GpuError> {
+    Ok(Box::new(GpuStore::new(matrix, clients)?))
+}
+
+impl<R: Runtime> GpuStore<R> {
+    fn new(matrix: &BinnedMatrix, clients: Vec<ComputeClient<R>>) -> Result<Self, GpuError> {
+        let (n_rows, stride) = (matrix.n_rows(), matrix.layout.stride);
+        let share = n_rows.div_ceil(clients.len()).max(1);
+        let firsts = (0..n_rows).step_by(share);
+        let open = |(first, client): (usize, ComputeClient<R>)| {
+            let all = first..(first + share).min(n_rows);
+            let bins = &matrix.data()[all.start * stride..all.end * stride];
+            Ok(Share { rows: GpuRows::new(client, matrix.layout.clone(), bins)?, all })
+        };
+        let shares = firsts.zip(clients).map(open).collect::<Result<_, GpuError>>()?;
+        Ok(Self { shares, records: vec![Record::default(); n_rows] })
     }
 
-    fn root(&mut self, _: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
-        let all = 0..self.rows.n_rows();
-        let histogram = self.rows.histogram(all.clone(), 0)?;
-        Ok((segments(all), histogram))
+    /// What each share answers, all at work at the same time.
+    fn each<T: Send>(
+        &self,
+        ask: impl Fn(&Share<R>) -> Result<T, GpuError> + Send + Sync,
+    ) -> Result<Vec<T>, GpuError> {
+        self.shares.par_iter().map(ask).collect()
+    }
+}
+
+impl<R: Runtime> Share<R> {
+    /// A node's rows here are one stretch.
+    fn stretch(&self, segments: &Segments) -> Range<usize> {
+        let here = segments.iter().find(|segment| self.all.contains(&segment.start));
+        here.map_or(0..0, |segment| segment.start - self.all.start..segment.end - self.all.start)
     }
 
-    fn split(&mut self, matrix: &BinnedMatrix, orders: &[RowOrder]) -> Result<Vec<Done>, GpuError> {
+    /// The same as a part of a node's rows.
+    fn segment(&self, rows: Range<usize>) -> Option<Range<usize>> {
+        (!rows.is_empty()).then(|| self.all.start + rows.start..self.all.start + rows.end)
+    }
+
+    fn split(&mut self, matrix: &BinnedMatrix, orders: &[RowOrder]) -> Result<Vec<RowDone>, GpuError> {
         let order = |order: &RowOrder| Order {
-            rows: stretch(&order.segments),
+            rows: self.stretch(&order.segments),
             parity: order.parity,
             place: order.place,
             goes_left: order.goes_left[..matrix.layout.slots[order.place].n_bins].to_vec(),
@@ -68,30 +114,76 @@ impl<R: Runtime> RowStore for GpuStore<R> {
         let done = self.rows.split(&orders)?;
         let children = orders.into_iter().zip(done).map(|(order, done)| {
             let middle = order.rows.start + done.n_left;
-            let (left, right) = (segments(order.rows.start..middle), segments(middle..order.rows.end));
-            Done { left, right, histogram: done.histogram }
+            let (left, right) =
+                (self.segment(order.rows.start..middle), self.segment(middle..order.rows.end));
+            RowDone {
+                left: left.into_iter().collect(),
+                right: right.into_iter().collect(),
+                histogram: done.histogram,
+            }
         });
         Ok(children.collect())
     }
+}
+
+impl<R: Runtime> RowStore for GpuStore<R> {
+    fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
+        let Some(units) = quantise(&mut self.records, draw.seed, loss) else { return Ok(None) };
+        // Rows that do not take part weigh nothing.
+        let pair = |record: &Record| if draw.takes(record.row) { record.pair } else { 0 };
+        let records = &self.records;
+        let start =
+            |share: &mut Share<R>| share.rows.start(records[share.all.clone()].iter().map(pair).collect());
+        self.shares.par_iter_mut().try_for_each(start)?;
+        Ok(Some(units))
+    }
+
+    fn root(&mut self, _: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
+        let all = self.shares.iter().map(|share| share.all.clone()).collect();
+        let histograms = self.each(|share| share.rows.histogram(0..share.all.len(), 0))?;
+        Ok((all, sum(histograms).unwrap_or_default()))
+    }
+
+    fn split(&mut self, matrix: &BinnedMatrix, orders: &[RowOrder]) -> Result<Vec<RowDone>, GpuError> {
+        let split = |share: &mut Share<R>| share.split(matrix, orders);
+        let mut by_share: Vec<std::vec::IntoIter<RowDone>> = self
+            .shares
+            .par_iter_mut()
+            .map(|share| split(share).map(Vec::into_iter))
+            .collect::<Result<_, GpuError>>()?;
+        let join = |_: &RowOrder| {
+            let mut whole = RowDone::default();
+            for done in by_share.iter_mut().filter_map(Iterator::next) {
+                whole.left.extend(done.left);
+                whole.right.extend(done.right);
+                whole.histogram = sum(whole.histogram.into_iter().chain(done.histogram));
+            }
+            whole
+        };
+        Ok(orders.iter().map(join).collect())
+    }
 
     fn add_values(&self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
-        let stretches: Vec<(Range<usize>, usize, u32)> =
-            leaves.iter().map(|leaf| (stretch(&leaf.segments), leaf.parity, leaf.node as u32)).collect();
-        let nodes = self.rows.assign(&stretches)?;
-        to.iter_mut().zip(nodes).for_each(|(to, node)| *to += values[node as usize]);
+        let nodes = self.each(|share| {
+            let stretch = |leaf: &Leaf| (share.stretch(&leaf.segments), leaf.parity, leaf.node as u32);
+            share.rows.assign(&leaves.iter().map(stretch).collect::<Vec<_>>())
+        })?;
+        to.iter_mut().zip(nodes.into_iter().flatten()).for_each(|(to, node)| *to += values[node as usize]);
         Ok(())
     }
 
     fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
-        self.rows.rows(stretch(&leaf.segments), leaf.parity)
+        let rows = self.each(|share| {
+            let rows = share.rows.rows(share.stretch(&leaf.segments), leaf.parity)?;
+            Ok(rows.into_iter().map(|row| row + share.all.start as u32).collect::<Vec<_>>())
+        })?;
+        Ok(rows.concat())
     }
 }
 
-/// A node's rows are one stretch here.
-fn stretch(segments: &Segments) -> Range<usize> {
-    segments.first().cloned().unwrap_or(0..0)
-}
-
-fn segments(rows: Range<usize>) -> Segments {
-    if rows.is_empty() { Vec::new() } else { vec![rows] }
+fn sum(histograms: impl IntoIterator<Item = Histogram>) -> Option<Histogram> {
+    histograms.into_iter().reduce(|mut a, b| {
+        a.add(&b);
+        a
+    })
 }

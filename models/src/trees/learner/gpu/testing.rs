@@ -14,7 +14,7 @@ use super::GpuRows;
 use crate::trees::learner::layout::{Layout, Slot};
 
 /// A Vulkan device, or a line that says why the test cannot run.
-pub(super) fn client_or_skip(test: &str) -> Option<ComputeClient<WgpuRuntime>> {
+pub(in crate::trees) fn client_or_skip(test: &str) -> Option<ComputeClient<WgpuRuntime>> {
     let found = catch_unwind(|| WgpuRuntime::client(&WgpuDevice::Cpu));
     if found.is_err() {
         println!("SKIPPED {test}: no Vulkan driver shows a device");

@@ -38,7 +38,7 @@ impl CpuLearner {
         let parameters = Parameters::new(layout.flatten(weights)?);
         Ok(Self {
             task: task.clone(),
-            dropout: shape.config.dropout,
+            dropout: shape.dropout(),
             settings,
             gradient: vec![0.0; parameters.values.len()],
             layout,

@@ -37,7 +37,7 @@ fn shape(
     n_numeric: usize,
     cardinalities: &[usize],
 ) -> MlpShape {
-    let config = MlpConfig { hidden: hidden.to_vec(), layer_norm, dropout: 0.0, ..MlpConfig::default() };
+    let config = MlpConfig { hidden: hidden.to_vec(), layer_norm, residual: true, ..MlpConfig::default() };
     MlpShape { n_numeric, cardinalities: cardinalities.to_vec(), config, n_outputs: task.n_outputs() }
 }
 
@@ -51,14 +51,14 @@ fn batch(shape: &MlpShape, task: &Task, n_rows: usize, weighted: bool) -> Labell
     let label = |_| match task {
         Task::Binary { .. } => rng.random_range(0..2) as f32,
         Task::Multiclass { classes } => rng.random_range(0..classes.len()) as f32,
-        Task::Regression => rng.random_range(-2.0..2.0),
+        Task::Regression | Task::Ranking => rng.random_range(-2.0..2.0),
         Task::Poisson => rng.random_range(0..4) as f32,
     };
     let labels = (0..n_rows).map(label).collect();
     let weights = weighted.then(|| (0..n_rows).map(|_| rng.random_range(0.0..2.0)).collect());
     let features =
         FeatureBatch { n_rows, n_numeric: shape.n_numeric, n_categorical: k, numeric, categorical };
-    LabelledBatch { features, labels, weights }
+    LabelledBatch { features, labels, weights, groups: None }
 }
 
 /// Initial weights, with embeddings of the reserved codes that are not zero.
@@ -160,7 +160,7 @@ fn steps_are_those_of_burn() {
 fn dropout_keeps_the_mean_and_changes_with_every_step() {
     let task = Task::Regression;
     let mut shape = shape(&task, false, &[512], 4, &[]);
-    shape.config.dropout = 0.25;
+    shape.config.dropout = Some(0.25);
     let rows = batch(&shape, &task, 1, false);
     let mut learner = CpuLearner::new(&shape, &task, &MlpWeights::init(&shape, 1), PLAIN).unwrap();
     let exact = learner.loss(&rows).unwrap();
@@ -178,7 +178,7 @@ fn dropout_keeps_the_mean_and_changes_with_every_step() {
 fn any_number_of_threads_gives_the_same_bits() {
     let task = Task::Binary { classes: ["a".into(), "b".into()] };
     let mut shape = shape(&task, true, &[256, 256], 40, &[50]);
-    shape.config.dropout = 0.1;
+    shape.config.dropout = Some(0.1);
     let settings = Settings { gradient_norm_max: 0.1, averaging_steps: 5.0, ..PLAIN };
     let run = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
@@ -199,7 +199,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn a_saved_state_goes_on_in_the_same_bits() {
     let task = Task::Poisson;
     let mut shape = shape(&task, false, &[24, 24], 6, &[3]);
-    shape.config.dropout = 0.2;
+    shape.config.dropout = Some(0.2);
     let settings = Settings { averaging_steps: 3.0, ..PLAIN };
     let new = || CpuLearner::new(&shape, &task, &start(&shape), settings).unwrap();
     let rows = batch(&shape, &task, 64, false);
