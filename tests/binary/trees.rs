@@ -86,7 +86,7 @@ fn a_ranking_is_trained_on_lists_and_scores_rows() {
     let pipeline = desk.write(
         "pipeline.toml",
         "name = \"offers\"\ntask = \"ranking\"\n[source]\nkind = \"files\"\npath = \"offers.csv\"\n\
-         [schema]\nlabel = \"relevance\"\ngroup = \"session\"\n[model]\nkind = \"gbdt\"\nn_estimators = 200\n",
+         [schema]\nlabel = \"relevance\"\ngroup = \"session\"\n[model]\nkind = \"gbdt\"\n",
     );
     let run = desk.ok(&["run", &pipeline, "--device", "cpu"]);
     let ndcg = run.out.split_once("ndcg_at_10").unwrap().1;

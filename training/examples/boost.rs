@@ -1,7 +1,7 @@
 //! Boosts trees on a file of f32 numbers and times it; what `benches/trees_speed` runs beside its peers.
 //!
 //!     boost train ROWS COLUMNS X.f32 Y.f32 FOREST    # rows after ROWS are held out; prints JSON
-//!     boost predict FOREST COLUMNS X.f32             # rows/s by batch; prints JSON
+//!     boost predict FOREST COLUMNS X.f32             # rows/s by batch, on the CPU and on DEVICE; prints JSON
 //!
 //! X is row-major, little-endian; the file is streamed, never whole in memory.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -13,7 +13,7 @@ use std::time::Instant;
 use cupola_datasets::FeatureBatch;
 use cupola_datasets::features::LabelledBatch;
 use cupola_models::predict::Predictor;
-use cupola_models::trees::{CpuForest, Forest, ForestShape, GbdtConfig, Objective};
+use cupola_models::trees::{CpuForest, DeviceForest, Forest, ForestShape, GbdtConfig, Objective};
 use cupola_models::{Device, Scores, Task};
 use cupola_training::boosting::{BoostInput, Features, boost};
 use cupola_training::metrics::{EvaluateConfig, evaluate};
@@ -149,7 +149,21 @@ fn predict(arguments: &[String]) {
     let batches: Vec<FeatureBatch> =
         x.chunks(4_096 * n_columns).map(|rows| batch(4_096, n_columns, rows.to_vec())).collect();
     let many = rate(4_096, |i| _ = fast.predict(&batches[i / 4_096 % batches.len()]).unwrap());
-    println!("{{\"one_row_us\": {:.3}, \"rows_per_second_4096\": {many:.0}}}", 1e6 / one);
+    let large = on_device(&forest, &x, n_columns).map_or("null".into(), |rate| format!("{rate:.0}"));
+    println!(
+        "{{\"one_row_us\": {:.3}, \"rows_per_second_4096\": {many:.0}, \"device_rows_per_second\": {large}}}",
+        1e6 / one
+    );
+}
+
+/// Rows per second of a large batch on the device that `DEVICE` names, after its scores were found to be the CPU's.
+fn on_device(forest: &Forest, x: &[f32], n_columns: usize) -> Option<f64> {
+    const COPIES: usize = 32;
+    let device: Device = std::env::var("DEVICE").ok()?.parse().unwrap();
+    let on_device = DeviceForest::new(forest, device).unwrap()?;
+    let rows = batch(x.len() / n_columns * COPIES, n_columns, x.repeat(COPIES));
+    assert_eq!(on_device.predict(&rows).unwrap(), CpuForest::new(forest).unwrap().predict(&rows).unwrap());
+    Some(rate(rows.n_rows, |_| _ = on_device.predict(&rows).unwrap()))
 }
 
 fn main() {

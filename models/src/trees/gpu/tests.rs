@@ -10,7 +10,9 @@ use super::super::learner::gpu::GpuError;
 use super::super::learner::gpu::testing::client_or_skip;
 use super::super::{CpuForest, Forest, Node, NodeRule};
 use super::testing::{Form, leaf, random_forest, random_rows, shape};
-use super::{GpuForest, columns, packed, reference};
+use super::{DeviceForest, GpuForest, columns, packed, reference};
+use crate::device::Device;
+use crate::predict::Predictor;
 
 /// Compares bits of all forms, since `==` takes -0 for 0.
 #[track_caller]
@@ -38,6 +40,21 @@ fn all_forms_agree_around_the_size_of_a_workgroup() {
     for n_rows in [0, 1, 63, 64, 65, 127, 129, 1_023, 1_025, 10_000] {
         let batch = random_rows(&forest, n_rows, n_rows as u64);
         agrees("all_forms_agree_around_the_size_of_a_workgroup", &forest, &batch);
+    }
+}
+
+#[test]
+fn small_batches_stay_on_the_cpu_with_the_same_scores() {
+    let forest = random_forest(&Form { n_numeric: 4, cardinalities: vec![9], n_trees: 20, ..Form::new(8) });
+    assert!(DeviceForest::new(&forest, Device::Cpu).unwrap().is_none());
+    if client_or_skip("small_batches_stay_on_the_cpu_with_the_same_scores").is_none() {
+        return;
+    }
+    let on_device = DeviceForest::new(&forest, Device::Vulkan(0)).unwrap().unwrap();
+    let on_cpu = CpuForest::new(&forest).unwrap();
+    for n_rows in [1, 8_191, 8_192, 20_000] {
+        let batch = random_rows(&forest, n_rows, 6);
+        assert_eq!(on_device.predict(&batch).unwrap(), on_cpu.predict(&batch).unwrap());
     }
 }
 

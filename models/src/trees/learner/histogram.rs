@@ -70,7 +70,7 @@ const RUN_ROWS: usize = 256;
 /// Features whose bins (32 KiB) stay in the first-level cache together.
 const TILE: usize = 16;
 /// Rows between one that is summed and the one whose memory is asked for.
-const AHEAD: usize = 32;
+pub const AHEAD: usize = 32;
 
 impl Collector {
     /// Starts from nothing, in the memory of a histogram that is not needed any more.
@@ -180,7 +180,7 @@ unsafe fn add_row(row: *const u8, n: usize, value: u64, bins: &mut [u64]) {
 
 /// Asks for a cache line ahead of its use.
 #[inline(always)]
-fn prefetch(data: &[u8], at: usize) {
+pub fn prefetch(data: &[u8], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if at < data.len() {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::gpu::GpuError;
 use super::gradient::{Draw, Gradients, Record, Units, quantise};
-use super::histogram::{Collector, Histogram};
+use super::histogram::{AHEAD, Collector, Histogram, prefetch};
 use super::matrix::{BinnedMatrix, BinsOf};
 use super::store::RowStore;
 use super::tree::Leaf;
@@ -251,15 +251,20 @@ fn partition(
 ) {
     let left_of = |bin: usize| order.goes_left[bin];
     match matrix.bins_of(order.place) {
-        BinsOf::Narrow(bins) => partition_by(|row| left_of(usize::from(bins[row])), run, to, left, right),
-        BinsOf::Wide(bins) => partition_by(|row| left_of(usize::from(bins[row])), run, to, left, right),
+        BinsOf::Narrow(bins) => {
+            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, run, to, left, right)
+        }
+        BinsOf::Wide(bins) => {
+            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, run, to, left, right)
+        }
         BinsOf::InRows { rows, slot, is_narrow } => {
             let at = |row: usize| row * matrix.layout.stride + slot.byte;
+            let ask = |row: usize| prefetch(rows, at(row));
             if is_narrow {
-                partition_by(|row| left_of(usize::from(rows[at(row)])), run, to, left, right)
+                partition_by(|row| left_of(usize::from(rows[at(row)])), ask, run, to, left, right)
             } else {
                 let wide = |at: usize| usize::from(u16::from_le_bytes([rows[at], rows[at + 1]]));
-                partition_by(|row| left_of(wide(at(row))), run, to, left, right)
+                partition_by(|row| left_of(wide(at(row))), ask, run, to, left, right)
             }
         }
     }
@@ -268,13 +273,17 @@ fn partition(
 #[inline(always)]
 fn partition_by(
     goes_left: impl Fn(usize) -> bool,
+    ask: impl Fn(usize),
     run: &[Record],
     to: &mut [Record],
     left: &mut usize,
     right: &mut usize,
 ) {
     // Both ends are written and one of them moves: no branch to be mispredicted.
-    for record in run {
+    for (i, record) in run.iter().enumerate() {
+        if let Some(ahead) = run.get(i + AHEAD) {
+            ask(ahead.row as usize);
+        }
         let goes_left = goes_left(record.row as usize);
         to[*left] = *record;
         to[*right - 1] = *record;
