@@ -1,6 +1,6 @@
 //! From raw data to a served model, through the binary, as a user does it.
 
-use crate::support::{Desk, TRANSACTION};
+use crate::support::Desk;
 
 #[test]
 fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
@@ -16,16 +16,8 @@ fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
     desk.ok(&["predict", "card-fraud", &desk.text("data/transactions.parquet"), "-o", &scores]);
     assert_eq!(desk.read("scores.csv").lines().count(), 20_001, "a line per row and the header");
 
-    let one = desk.write("one.jsonl", TRANSACTION);
-    desk.ok(&["predict", "card-fraud", &one, "-o", &desk.text("one.csv")]);
-    let line = desk.read("one.csv").lines().nth(1).unwrap().to_owned();
-    let offline: f32 = line.split(',').nth(1).unwrap().parse().unwrap();
-
     let server = desk.serve(&pipeline);
-    let (status, reply) = server.predict("card-fraud", TRANSACTION);
-    assert_eq!(status, 200, "{reply}");
-    let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
-    assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
+    desk.score_of_both_ways(&server);
     let (status, reply) = server.predict("card-fraud", r#"{"amount":"much"}"#);
     assert_eq!(status, 422, "{reply}");
     assert!(reply.to_string().contains("amount"), "{reply}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{self, Desk, TRANSACTION};
+use crate::support::{self, Desk};
 
 /// The card-fraud example with trees instead of a network.
 fn desk(rounds: usize) -> (Desk, String) {
@@ -29,16 +29,8 @@ fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
     let first = desk.ok(&["run", &pipeline, "--device", "cpu"]);
     assert!(first.out.contains("version 1 is champion"), "{}", first.out);
 
-    let one = desk.write("one.jsonl", TRANSACTION);
-    desk.ok(&["predict", "card-fraud", &one, "-o", &desk.text("one.csv")]);
-    let line = desk.read("one.csv").lines().nth(1).unwrap().to_owned();
-    let offline: f32 = line.split(',').nth(1).unwrap().parse().unwrap();
-    let server = desk.serve(&pipeline);
-    let (status, reply) = server.predict("card-fraud", TRANSACTION);
-    assert_eq!(status, 200, "{reply}");
-    let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
-    assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
-    assert!(online > 0.2, "one payment of 250 in two is fraud by the sample's rules, not {online}");
+    let score = desk.score_of_both_ways(&desk.serve(&pipeline));
+    assert!(score > 0.2, "one payment of 250 in two is fraud by the sample's rules, not {score}");
 
     let report = support::find(&desk.path("home"), &|name| name == "report.html").unwrap();
     let report = std::fs::read_to_string(report).unwrap();
@@ -105,14 +97,24 @@ fn a_ranking_is_trained_on_lists_and_scores_rows() {
     desk.cupola(&["run", &pipeline, "--set", "model.kind=\"mlp\""]).refused(3, &["a network does not rank"]);
     desk.cupola(&["run", &pipeline, "--set", "task=\"regression\""])
         .refused(3, &["lists of rows are for rankings only"]);
+    desk.cupola(&["run", &pipeline, "--set", "split.kind=\"random\""])
+        .refused(3, &["the lists of a ranking stay whole"]);
     desk.cupola(&["run", &pipeline, "--set", "schema.label=\"price\""])
-        .refused(7, &["a relevance, a whole number from 0 to 31"]);
+        .refused(4, &["(up to 99)", "a relevance, a whole number from 0 to 31"]);
+    let alike: String = (0..600).map(|row| format!("s{},{row},{}\n", row / 6, row / 6 % 2)).collect();
+    let alike = format!("session,price,relevance\n{alike}");
+    desk.write("offers.csv", alike);
+    desk.cupola(&["run", &pipeline])
+        .refused(7, &["no list of the training rows has rows of different relevance"]);
+    desk.write("offers.csv", sessions(600).replace("s17,", ","));
+    desk.cupola(&["run", &pipeline]).refused(4, &["the group `session` has missing values"]);
 }
 
 #[test]
 fn settings_that_trees_cannot_use_are_named() {
     let (desk, pipeline) = desk(5);
     for (setting, part) in [
+        ("model.n_gpus=0", "from 1 to 64"),
         ("model.max_leaves=1", "a tree of one leaf learns nothing"),
         ("model.objective=\"reg:gamma\"", "does not fit the task"),
         ("model.learning_rate=0.0", "model.learning_rate"),

@@ -1,6 +1,7 @@
 //! Boosts trees on a file of f32 numbers and times it; what `benches/trees_speed` runs beside its peers.
 //!
 //!     boost train ROWS COLUMNS X.f32 Y.f32 FOREST    # rows after ROWS are held out; prints JSON
+//!     boost histogram ROWS COLUMNS X.f32             # bytes/s of the histogram of all rows on DEVICE; prints JSON
 //!     boost predict FOREST COLUMNS X.f32             # rows/s by batch, on the CPU and on DEVICE; prints JSON
 //!
 //! X is row-major, little-endian; the file is streamed, never whole in memory.
@@ -13,6 +14,7 @@ use std::time::Instant;
 use cupola_datasets::FeatureBatch;
 use cupola_datasets::features::LabelledBatch;
 use cupola_models::predict::Predictor;
+use cupola_models::trees::learner::{BinnedMatrix, FeatureBins, Gradients, Growth, TreeLearner};
 use cupola_models::trees::{CpuForest, DeviceForest, Forest, ForestShape, GbdtConfig, Objective};
 use cupola_models::{Device, Scores, Task};
 use cupola_training::boosting::{BoostInput, Features, boost};
@@ -73,6 +75,10 @@ fn peak_mib() -> f64 {
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
+fn device() -> Device {
+    std::env::var("DEVICE").map_or(Device::Cpu, |device| device.parse().unwrap())
+}
+
 fn train(arguments: &[String]) {
     let [n_rows, n_columns] = [0, 1].map(|i| arguments[i].parse::<usize>().unwrap());
     let (x, y, out) = (&arguments[2], &arguments[3], &arguments[4]);
@@ -97,7 +103,7 @@ fn train(arguments: &[String]) {
         task: &task,
         features: Features { numeric: &names, categorical: &[], cardinalities: &[] },
         table: &table,
-        device: std::env::var("DEVICE").map_or(Device::Cpu, |device| device.parse().unwrap()),
+        device: device(),
         class_weights: ClassWeights::None,
         seed: 0,
         evaluate: &EvaluateConfig::default(),
@@ -159,18 +165,51 @@ fn predict(arguments: &[String]) {
 /// Rows per second of a large batch on the device that `DEVICE` names, after its scores were found to be the CPU's.
 fn on_device(forest: &Forest, x: &[f32], n_columns: usize) -> Option<f64> {
     const COPIES: usize = 32;
-    let device: Device = std::env::var("DEVICE").ok()?.parse().unwrap();
-    let on_device = DeviceForest::new(forest, device).unwrap()?;
+    let on_device = Some(device()).filter(|device| *device != Device::Cpu)?;
+    let on_device = DeviceForest::new(forest, on_device).unwrap();
     let rows = batch(x.len() / n_columns * COPIES, n_columns, x.repeat(COPIES));
     assert_eq!(on_device.predict(&rows).unwrap(), CpuForest::new(forest).unwrap().predict(&rows).unwrap());
     Some(rate(rows.n_rows, |_| _ = on_device.predict(&rows).unwrap()))
+}
+
+/// Gradients that differ from row to row.
+struct Waves;
+
+impl Gradients for Waves {
+    fn block(&self, first: usize, gradients: &mut [f32], hessians: &mut [f32]) {
+        gradients.iter_mut().enumerate().for_each(|(i, g)| *g = ((first + i) as f32).sin());
+        hessians.fill(1.0);
+    }
+}
+
+/// Bytes of bins and records over the time of the best of ten histograms of 256 bins a feature.
+fn histogram(arguments: &[String]) {
+    let [n_rows, n_columns] = [0, 1].map(|i| arguments[i].parse::<usize>().unwrap());
+    let cuts: Vec<f32> = (1..255).map(|i| 6.0 * i as f32 / 255.0 - 3.0).collect();
+    let mut matrix = BinnedMatrix::new(vec![FeatureBins::Numeric { cuts }; n_columns], n_rows, 0);
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(&arguments[2]).unwrap());
+    for first in (0..n_rows).step_by(BATCH_ROWS) {
+        let n_rows = BATCH_ROWS.min(n_rows - first);
+        matrix.push(&batch(n_rows, n_columns, floats(&mut reader, n_rows * n_columns)));
+    }
+    let growth = Growth::new(&GbdtConfig { subsample: 1.0, ..GbdtConfig::default() }, &matrix, &|_| None);
+    let mut learner = TreeLearner::new(&matrix, &growth, device()).unwrap();
+    let seconds = (0..10).map(|_| learner.histogram_seconds(&Waves).unwrap()).fold(f64::INFINITY, f64::min);
+    let bytes = n_rows * (n_columns + 8);
+    println!(
+        "{{\"histogram_seconds\": {seconds:.6}, \"gib_per_second\": {:.2}}}",
+        bytes as f64 / seconds / (1 << 30) as f64
+    );
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("train") if arguments.len() == 6 => train(&arguments[1..]),
+        Some("histogram") if arguments.len() == 4 => histogram(&arguments[1..]),
         Some("predict") if arguments.len() == 4 => predict(&arguments[1..]),
-        _ => println!("boost train ROWS COLUMNS X Y FOREST | boost predict FOREST COLUMNS X"),
+        _ => println!(
+            "boost train ROWS COLUMNS X Y FOREST | boost histogram ROWS COLUMNS X | boost predict FOREST COLUMNS X"
+        ),
     }
 }

@@ -142,6 +142,16 @@ fn check_ranking(pipeline: &Pipeline, findings: &mut Findings) {
             Some("name the column that is equal within a list: `group = \"COLUMN\"` under [schema]".into()),
         );
     }
+    if ranks && matches!(pipeline.split.kind, Some(SplitKind::Random | SplitKind::Stratified)) {
+        findings.push(
+            "split.kind",
+            "the lists of a ranking stay whole",
+            Some("use `group` or `time`, or leave it out".into()),
+        );
+    }
+    if ranks && pipeline.split.by.is_some() {
+        findings.push("split.by", "a ranking keeps its lists together", Some("leave it out".into()));
+    }
     if has_lists && !ranks {
         findings.push(
             "schema.group",

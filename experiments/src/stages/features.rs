@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use arrow::array::{Array, AsArray, BooleanArray, Float32Array};
@@ -108,6 +109,18 @@ struct Outline {
 }
 
 impl Outline {
+    /// Gives all rows of a list the time of its earliest, so that a split by time does not divide it.
+    fn time_lists_whole(&mut self) {
+        let mut earliest: HashMap<u64, i64> = HashMap::new();
+        for (group, time) in self.groups.iter().zip(&self.times) {
+            let of_list = earliest.entry(*group).or_insert(*time);
+            *of_list = (*of_list).min(*time);
+        }
+        for (time, group) in self.times.iter_mut().zip(&self.groups) {
+            *time = earliest.get(group).copied().unwrap_or(*time);
+        }
+    }
+
     fn has_label(&self, row: usize) -> bool {
         !self.labels[row].is_nan()
     }
@@ -157,21 +170,24 @@ impl<'a> CleanTable<'a> {
                 outline.groups.extend(hashes(column(&batch, by)?)?);
             }
         }
+        if self.schema.group.is_some() {
+            outline.time_lists_whole();
+        }
         Ok(outline)
     }
 
-    /// Column whose rows a group split keeps together. Lists are never divided by chance.
+    /// Column whose rows stay together: the lists of a ranking in every split, else those of a group split.
     fn stays_together(&self) -> Option<&'a str> {
-        self.context.pipeline.split.by.as_deref().or(self.schema.group.as_deref())
+        self.schema.group.as_deref().or(self.context.pipeline.split.by.as_deref())
     }
 
     fn split(&self, outline: &Outline) -> Result<Vec<Part>, RunError> {
         let mut config = self.context.pipeline.split.clone();
-        config.by = self.stays_together().map(str::to_owned);
         let classes = matches!(outline.encoder.task, Task::Binary { .. } | Task::Multiclass { .. });
         config.kind = Some(config.kind.unwrap_or(match classes {
             _ if config.by.is_some() => SplitKind::Group,
             _ if self.schema.time.is_some() => SplitKind::Time,
+            _ if self.schema.group.is_some() => SplitKind::Group,
             true => SplitKind::Stratified,
             false => SplitKind::Random,
         }));
@@ -287,8 +303,13 @@ fn hashes(column: &dyn Array) -> Result<Vec<u64>, RunError> {
 }
 
 fn groups(rows: &RecordBatch, name: &str) -> Result<Vec<u64>, LakeError> {
-    let groups = column(rows, name).and_then(hashes);
-    groups.map_err(|error| failed(&error))
+    let column = column(rows, name).map_err(|error| failed(&error))?;
+    if column.null_count() > 0 {
+        return Err(failed(&format!(
+            "the group `{name}` has missing values: which list a row belongs to must be known; declare the column with required = true"
+        )));
+    }
+    hashes(column).map_err(|error| failed(&error))
 }
 
 fn weights(rows: &RecordBatch, name: &str) -> Result<Vec<f32>, LakeError> {
@@ -303,4 +324,21 @@ fn weights(rows: &RecordBatch, name: &str) -> Result<Vec<f32>, LakeError> {
     }
     let narrow: Float32Array = values.unary(|weight| weight as f32);
     Ok(narrow.values().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_counts_by_its_earliest_row() {
+        let mut outline = Outline {
+            encoder: LabelEncoder { task: Task::Ranking },
+            labels: vec![0.0; 5],
+            times: vec![30, 10, 20, 5, 40],
+            groups: vec![1, 2, 1, 2, 3],
+        };
+        outline.time_lists_whole();
+        assert_eq!(outline.times, [20, 5, 20, 5, 40]);
+    }
 }

@@ -24,7 +24,7 @@ pub struct FeatureImportance {
     pub cover: Option<f64>,
 }
 
-/// Judged rows that are shuffled, at most.
+/// Judged rows that are shuffled, about.
 const ROWS_MAX: u64 = 5_000;
 
 /// Importance of all features, the most important first.
@@ -59,10 +59,20 @@ pub fn of(
     Ok(found)
 }
 
-/// Every n-th row of the part; every n-th list of a ranking.
+/// Every n-th row of the part; of a ranking every n-th list, or the first rows where that is none.
 fn sample(context: &Context<'_>, featured: &Featured, part: Part) -> Result<LabelledBatch, RunError> {
     let total = if part == Part::Test { featured.n_test } else { featured.n_validation };
     let step = total.div_ceil(ROWS_MAX).max(1);
+    let found = every(step, context, featured, part)?;
+    if found.labels.is_empty() { every(1, context, featured, part) } else { Ok(found) }
+}
+
+fn every(
+    step: u64,
+    context: &Context<'_>,
+    featured: &Featured,
+    part: Part,
+) -> Result<LabelledBatch, RunError> {
     let options = ScanOptions { part: Some(("part".into(), part.name().into())), ..Default::default() };
     let mut sample = LabelledBatch::default();
     let mut n_seen = 0;
@@ -83,6 +93,9 @@ fn sample(context: &Context<'_>, featured: &Featured, part: Part) -> Result<Labe
             }
         }
         n_seen += n_rows as u64;
+        if sample.labels.len() as u64 >= ROWS_MAX {
+            break;
+        }
     }
     sample.features.n_rows = sample.labels.len();
     Ok(sample)

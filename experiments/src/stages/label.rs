@@ -8,6 +8,8 @@ use super::error::RunError;
 
 /// Most classes of a label.
 const CLASSES_MAX: usize = 1_000;
+/// Greatest relevance of a ranking: gains of 2^relevance stay exact.
+const RELEVANCE_MAX: f64 = 31.0;
 
 /// Turns label values into numbers, and says what the task is.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,7 @@ pub struct LabelValues {
     float: bool,
     textual: bool,
     smallest: f64,
+    largest: f64,
 }
 
 /// Orders numbers by value and texts by text.
@@ -51,6 +54,7 @@ impl LabelValues {
             }
             if let Some(value) = number(column, row) {
                 self.smallest = self.smallest.min(value);
+                self.largest = self.largest.max(value);
                 self.float |= value.fract() != 0.0;
             }
             self.textual |= matches!(column.data_type(), DataType::Utf8);
@@ -98,6 +102,12 @@ impl LabelValues {
             TaskKind::Poisson if self.smallest < 0.0 => {
                 return Err(RunError::Data(format!(
                     "the label `{label}` has negative values; a poisson task counts"
+                )));
+            }
+            TaskKind::Ranking if self.smallest < 0.0 || self.largest > RELEVANCE_MAX || self.float => {
+                return Err(RunError::Data(format!(
+                    "the label `{label}` has negative, broken or large numbers (up to {}); a ranking learns a relevance, a whole number from 0 to {RELEVANCE_MAX}",
+                    self.largest
                 )));
             }
             TaskKind::Regression => Task::Regression,

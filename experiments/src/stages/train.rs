@@ -4,8 +4,7 @@ use cupola_models::bundle::ModelParts;
 use cupola_models::mlp::{MlpConfig, MlpShape, MlpWeights};
 use cupola_models::trees::{Forest, ForestShape, GbdtConfig};
 use cupola_training::boosting::{self, BoostInput};
-use cupola_training::split::Part;
-use cupola_training::trainer::{self, BySize, Epoch, LakeRows, Progress, TrainInput, TrainingRows};
+use cupola_training::trainer::{self, Epoch, LakeRows, Progress, TrainInput};
 use serde::{Deserialize, Serialize};
 
 use super::continued::Continued;
@@ -105,12 +104,10 @@ struct TrainStage<'a> {
 impl TrainStage<'_> {
     fn mlp(&self, config: &MlpConfig) -> Result<Trained, RunError> {
         let Self { context, featured, .. } = self;
-        let n_rows = self.rows.n_rows(Part::Train).map_err(RunError::training)?;
-        let dropout = config.dropout.unwrap_or(BySize::of(n_rows).dropout);
         let shape = MlpShape {
             n_numeric: featured.plan.numeric.len(),
             cardinalities: featured.plan.cardinalities(),
-            config: MlpConfig { dropout: Some(dropout), ..config.clone() },
+            config: config.clone(),
             n_outputs: featured.task.n_outputs(),
         };
         let trained = trainer::train(TrainInput {
@@ -126,7 +123,7 @@ impl TrainStage<'_> {
         .map_err(RunError::training)?;
         let weights = self.write(&trained.weights.to_safetensors().map_err(RunError::training)?)?;
         let summary = format!("{} epochs on {}, {}", trained.history.len(), context.device, trained.stopped);
-        Ok(Trained { shape: Shape::Mlp(shape), weights, history: trained.history, summary })
+        Ok(Trained { shape: Shape::Mlp(trained.shape), weights, history: trained.history, summary })
     }
 
     fn gbdt(&self, config: &GbdtConfig, continued: Option<Continued>) -> Result<Trained, RunError> {

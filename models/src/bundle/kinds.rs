@@ -133,11 +133,7 @@ fn mlp(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleEr
 }
 
 fn gbdt(parts: &Parts<'_>, device: Device) -> Result<Arc<dyn Predictor>, BundleError> {
-    let forest = forest(parts)?;
-    Ok(match DeviceForest::new(&forest, device)? {
-        Some(predictor) => Arc::new(predictor),
-        None => Arc::new(CpuForest::new(&forest)?),
-    })
+    Ok(Arc::new(DeviceForest::new(&forest(parts)?, device)?))
 }
 
 /// The bundle's trees.

@@ -79,7 +79,7 @@ impl MlpShape {
         Ok(())
     }
 
-    /// Share of hidden units dropped in training; none where the training did not set it.
+    /// Share of hidden units dropped in training; the trainer sets it where the pipeline does not.
     pub fn dropout(&self) -> f64 {
         self.config.dropout.unwrap_or(0.0)
     }

@@ -160,8 +160,13 @@ impl GbdtConfig {
     pub fn findings(&self) -> Vec<Finding> {
         let share = |x: f64| x > 0.0 && x <= 1.0;
         let penalty = |x: f64| x >= 0.0 && x.is_finite();
-        let checks: [(bool, &str, &str); 23] = [
-            (self.n_gpus > 0, "n_gpus", "at least one"),
+        let checks: [(bool, &str, &str); 24] = [
+            ((1..=64).contains(&self.n_gpus), "n_gpus", "from 1 to 64"),
+            (
+                self.use_quantized_grad || self.n_gpus == 1,
+                "use_quantized_grad",
+                "`false` sums on the CPU; leave `n_gpus` out",
+            ),
             (
                 self.lambdarank_num_pair_per_sample > 0,
                 "lambdarank_num_pair_per_sample",

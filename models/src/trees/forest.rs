@@ -113,6 +113,9 @@ pub enum ForestError {
     },
 }
 
+/// Most features of a packed forest.
+const FEATURES_MAX: usize = 0x3FFF;
+
 impl Forest {
     /// A forest without trees.
     pub fn new(shape: ForestShape, base: Vec<f32>) -> Self {
@@ -128,6 +131,36 @@ impl Forest {
     pub fn tree(&self, tree: usize) -> &[Node] {
         let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |next| *next as usize);
         &self.nodes[self.roots[tree] as usize..end]
+    }
+
+    /// Steps from a tree's root to its deepest leaf.
+    pub(super) fn depth(&self, tree: usize) -> u32 {
+        let (root, nodes) = (self.roots[tree], self.tree(tree));
+        let mut depth = vec![0; nodes.len()];
+        for (at, node) in nodes.iter().enumerate() {
+            if let Some(NodeRule::Below { left, .. } | NodeRule::In { left, .. }) = node.rule {
+                let (left, below) = ((left - root) as usize, depth[at] + 1);
+                depth[left..left + 2].fill(below);
+            }
+        }
+        depth.into_iter().max().unwrap_or(0)
+    }
+
+    /// Whether the packed forms, whose nodes have 14 bits for a feature and 16 for a child, can hold it.
+    pub(super) fn check_packable(&self) -> Result<(), ForestError> {
+        self.check()?;
+        let n_features = self.shape.n_features();
+        if n_features == 0 || n_features > FEATURES_MAX {
+            return Err(ForestError::Format { reason: format!("{n_features} features, not 1 to 16,383") });
+        }
+        let sizes = (0..self.n_trees()).map(|tree| self.tree(tree).len());
+        match sizes.enumerate().find(|(_, n_nodes)| *n_nodes > usize::from(u16::MAX)) {
+            Some((tree, n_nodes)) => {
+                let reason = format!("tree {tree} has {n_nodes} nodes, more than 65,535");
+                Err(ForestError::Format { reason })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Keeps the first trees.

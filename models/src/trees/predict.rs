@@ -63,11 +63,7 @@ impl CpuForest {
     /// # Errors
     /// The forest is damaged, has no feature or more than 16,383, or a tree of more than 65,535 nodes.
     pub fn new(forest: &Forest) -> Result<Self, ForestError> {
-        forest.check()?;
-        let n_features = forest.shape.n_features();
-        if n_features == 0 || n_features >= usize::from(CODES) {
-            return Err(ForestError::Format { reason: format!("{n_features} features, not 1 to 16,383") });
-        }
+        forest.check_packable()?;
         let mut packed = Self {
             shape: forest.shape.clone(),
             link: forest.shape.objective.link(),
@@ -78,21 +74,16 @@ impl CpuForest {
             words: forest.words.clone(),
         };
         for tree in 0..forest.n_trees() {
-            packed.add(forest, tree)?;
+            packed.add(forest, tree);
         }
         Ok(packed)
     }
 
-    fn add(&mut self, forest: &Forest, tree: usize) -> Result<(), ForestError> {
-        let (root, nodes) = (forest.roots[tree], forest.tree(tree));
-        if nodes.len() > usize::from(u16::MAX) {
-            let reason = format!("tree {tree} has {} nodes, more than 65,535", nodes.len());
-            return Err(ForestError::Format { reason });
-        }
-        let mut depth = vec![0_u32; nodes.len()];
+    fn add(&mut self, forest: &Forest, tree: usize) {
+        let root = forest.roots[tree];
         let mut has_codes = false;
-        for (i, node) in nodes.iter().enumerate() {
-            let packed = match node.rule {
+        for (i, node) in forest.tree(tree).iter().enumerate() {
+            self.nodes.push(match node.rule {
                 None => Packed { threshold: f32::NAN, feature: 0, left: i as u16 },
                 Some(NodeRule::Below { feature, threshold, missing_left, left }) => {
                     let flag = if missing_left { 0 } else { MISSING_RIGHT };
@@ -103,16 +94,9 @@ impl CpuForest {
                     let threshold = f32::from_bits(words);
                     Packed { threshold, feature: feature as u16 | CODES, left: (left - root) as u16 }
                 }
-            };
-            if node.rule.is_some() {
-                let left = usize::from(packed.left);
-                (depth[left], depth[left + 1]) = (depth[i] + 1, depth[i] + 1);
-            }
-            self.nodes.push(packed);
+            });
         }
-        let depth = depth.into_iter().max().unwrap_or(0);
-        self.trees.push(Tree { first: root, depth, has_codes });
-        Ok(())
+        self.trees.push(Tree { first: root, depth: forest.depth(tree), has_codes });
     }
 
     /// Scores one row, without allocating. `row` holds the numbers, then the codes as numbers.

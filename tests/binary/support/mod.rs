@@ -68,6 +68,19 @@ impl Desk {
         done
     }
 
+    /// Score of [`TRANSACTION`] by `predict` and by a server, which must be the same bits.
+    pub fn score_of_both_ways(&self, server: &Served) -> f32 {
+        let one = self.write("one.jsonl", TRANSACTION);
+        self.ok(&["predict", "card-fraud", &one, "-o", &self.text("one.csv")]);
+        let line = self.read("one.csv").lines().nth(1).unwrap().to_owned();
+        let offline: f32 = line.split(',').nth(1).unwrap().parse().unwrap();
+        let (status, reply) = server.predict("card-fraud", TRANSACTION);
+        assert_eq!(status, 200, "{reply}");
+        let online = reply["predictions"][0]["score"].as_f64().unwrap() as f32;
+        assert_eq!(online.to_bits(), offline.to_bits(), "served {online}, scored offline {offline}");
+        online
+    }
+
     pub fn serve(&self, pipeline: &str) -> Served {
         Served::start(self.command(&["serve", pipeline, "--bind", "127.0.0.1:0"]))
     }

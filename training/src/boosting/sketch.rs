@@ -31,8 +31,8 @@ pub fn sketch(input: &BoostInput<'_>, objective: Objective) -> Result<Sketch, Tr
     if n_rows > u32::MAX as usize {
         return Err(TrainError::TooManyRows { n_rows });
     }
-    let features = input.features.categorical.iter().zip(input.features.cardinalities);
-    for (name, cardinality) in features.filter(|(_, cardinality)| **cardinality > BINS_MAX) {
+    let mut features = input.features.categorical.iter().zip(input.features.cardinalities);
+    if let Some((name, cardinality)) = features.find(|(_, cardinality)| **cardinality > BINS_MAX) {
         let (feature, cardinality) = ((*name).to_owned(), *cardinality);
         return Err(TrainError::TooManyCategories { feature, cardinality, cardinality_max: BINS_MAX });
     }

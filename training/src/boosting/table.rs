@@ -21,7 +21,7 @@ pub struct Table {
     pub raw: Vec<Vec<f32>>,
     /// Row by row, where there is a base margin.
     pub offsets: Option<Vec<f32>>,
-    /// Of a ranking, row by row.
+    /// Of the validation rows of a ranking, row by row.
     pub groups: Option<Vec<u64>>,
     /// Of a ranking.
     pub lists: Option<Lists>,
@@ -72,13 +72,17 @@ impl Binning<'_> {
             table.labels.extend(batch.labels);
         }
         table.lists = table.groups.as_deref().map(Lists::new);
+        // Only metrics of the validation rows read them again.
+        table.groups = table.groups.filter(|_| part != Part::Train);
         Ok(table)
     }
 
     /// Only the CPU splits rows by columns, and only training rows.
     fn columns_bytes_max(&self, part: Part) -> usize {
-        let is_split_here = part == Part::Train && self.input.device == Device::Cpu;
-        if is_split_here { self.input.config.column_bins_mib_max << 20 } else { 0 }
+        let config = self.input.config;
+        let is_split_here =
+            part == Part::Train && self.input.device == Device::Cpu && config.use_quantized_grad;
+        if is_split_here { config.column_bins_mib_max.saturating_mul(1 << 20) } else { 0 }
     }
 
     fn weigh(&self, table: &mut Table, labels: &[f32], weights: Option<Vec<f32>>) {

@@ -264,6 +264,10 @@ fn rankings_without_lists_or_without_differences_are_refused() {
     assert!(matches!(error, TrainError::NothingToRank), "{error}");
     let error = run(&|table| table.train.labels[5] = 1.5).unwrap_err();
     assert!(matches!(error, TrainError::Label { row: 5, .. }), "{error}");
+    let table = ranked(20);
+    let settings = GbdtConfig { objective: Some(Objective::LambdaRank), ..config(3) };
+    let error = Case::new(settings, Task::Regression, &table).run().unwrap_err();
+    assert!(matches!(error, TrainError::Objective { objective: "rank:ndcg", .. }), "{error}");
     // Validation rows that tell nothing do not stop the training.
     let boosted = run(&|table| table.validation.labels.fill(0.0)).unwrap();
     assert_eq!(boosted.forest.n_trees(), 3);

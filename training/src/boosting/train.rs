@@ -17,7 +17,7 @@ use crate::metrics::{EvaluateConfig, Predictions, evaluate_at, greater_is_better
 use crate::split::{Part, splitmix64};
 use crate::trainer::{Epoch, Progress, TrainError};
 
-/// Training rows that the training loss is taken over, at most.
+/// Training rows that the training loss is taken over, at most; a ranking's is taken over all lists.
 const LOSS_ROWS: usize = 32_768;
 /// Seconds between checkpoints.
 const CHECKPOINT_SECONDS: f64 = 10.0;
@@ -27,6 +27,10 @@ const CHECKPOINT_SECONDS: f64 = 10.0;
 pub fn boost(input: &BoostInput<'_>) -> Result<Boosted, TrainError> {
     let of_forest = input.continued.map(|forest| forest.shape.objective);
     let objective = input.config.objective.or(of_forest).unwrap_or(Objective::of_task(input.task.kind()));
+    if !objective.fits(input.task.kind()) {
+        let task = format!("{:?}", input.task.kind()).to_lowercase();
+        return Err(TrainError::Objective { objective: objective.name(), task });
+    }
     let loss = Loss::new(objective, input.config);
     let Sketch { features, class_weights, n_rows } = sketch(input, objective)?;
     let shape = shape(input, objective);
@@ -219,8 +223,8 @@ impl Booster<'_> {
         let predictions = Predictions { scores: &scores, labels, weights, groups };
         let config = EvaluateConfig { primary: Some(metric.clone()), ..self.input.evaluate.clone() };
         let evaluation = evaluate_at(self.input.task, predictions, &config, None)?;
-        let value = evaluation.primary_value().unwrap_or(f64::INFINITY);
-        Ok(if greater_is_better(metric) { -value } else { value })
+        let sign = if greater_is_better(metric) { -1.0 } else { 1.0 };
+        Ok(evaluation.primary_value().map_or(f64::INFINITY, |value| sign * value))
     }
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct SplitConfig {
     /// How rows are assigned. Default: `group` where `by` is set, else `time` where the schema names
-    /// a time, else `stratified` for classes, else `random`.
+    /// a time, else `group` for the lists of a ranking, `stratified` for classes, `random` for numbers. Lists stay whole
+    /// in a split by time, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<SplitKind>,
     /// Share of rows that stop the training.

@@ -52,6 +52,16 @@ pub enum TrainError {
         /// Most codes.
         cardinality_max: usize,
     },
+    /// An objective whose scores are not what the task asks for.
+    #[error(
+        "the objective `{objective}` does not fit a {task} task; leave model.objective out, the task has a default, and continue from a version of the same task only"
+    )]
+    Objective {
+        /// Name of the objective.
+        objective: &'static str,
+        /// Name of the task.
+        task: String,
+    },
     /// Ranking by a network.
     #[error("a network does not rank rows of a list; use model.kind = \"gbdt\"")]
     NetworkRanking,

@@ -16,7 +16,6 @@ mod targets;
 mod tests;
 mod train;
 
-pub use by_size::BySize;
 pub use config::{ClassWeights, Schedule, TrainConfig};
 pub use error::TrainError;
 pub use lake_rows::LakeRows;

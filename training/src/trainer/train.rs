@@ -6,11 +6,12 @@ use cupola_models::mlp::{MlpShape, MlpWeights};
 use cupola_models::{Device, Task};
 use serde::{Deserialize, Serialize};
 
+use super::by_size::BySize;
 use super::checkpoint::{Checkpoints, Course};
 use super::learner::{Learner, Settings, learner};
 use super::loader::{self, Loader};
 use super::targets::Targets;
-use super::{BySize, TrainConfig, TrainError, TrainingRows};
+use super::{TrainConfig, TrainError, TrainingRows};
 use crate::split::{Part, splitmix64};
 use crate::tracker::Tracker;
 
@@ -74,6 +75,8 @@ impl Epoch {
 /// A trained network.
 #[derive(Clone, Debug)]
 pub struct Trained {
+    /// Its shape, with the dropout it was trained with.
+    pub shape: MlpShape,
     /// The weights of the best epoch.
     pub weights: MlpWeights,
     /// All epochs.
@@ -92,9 +95,13 @@ pub fn train(input: TrainInput<'_>) -> Result<Trained, TrainError> {
     if *input.task == Task::Ranking {
         return Err(TrainError::NetworkRanking);
     }
-    let (store, targets) = loader::open(input.table, input.task, input.shape, config)?;
     let n_rows = input.table.n_rows(Part::Train)?;
-    let batch_rows = config.batch_rows.unwrap_or(BySize::of(n_rows).batch_rows).max(1);
+    let by_size = BySize::of(n_rows);
+    let batch_rows = config.batch_rows.unwrap_or(by_size.batch_rows).max(1);
+    let mut shape = input.shape.clone();
+    shape.config.dropout.get_or_insert(by_size.dropout);
+    let input = TrainInput { shape: &shape, ..input };
+    let (store, targets) = loader::open(input.table, input.task, input.shape, config)?;
     let loader = Loader::new(input.table, (&store, &targets), batch_rows, config.seed);
     let trainer = Trainer { input: &input, targets: &targets, n_rows, batch_rows };
     trainer.run(&loader)
@@ -147,7 +154,12 @@ impl Trainer<'_> {
         } else {
             "all epochs done"
         };
-        Ok(Trained { weights: best, history: course.history, stopped: stopped.into() })
+        Ok(Trained {
+            shape: self.input.shape.clone(),
+            weights: best,
+            history: course.history,
+            stopped: stopped.into(),
+        })
     }
 
     fn steps_per_epoch(&self) -> usize {

@@ -26,19 +26,13 @@ pub(super) const CODES: u32 = 1 << 14;
 /// Set where missing numbers go right.
 pub(super) const MISSING_RIGHT: u32 = 1 << 15;
 
-const NODES_MAX: usize = u16::MAX as usize;
-
 impl Packed {
     /// Packs the forests that [`CpuForest`](super::super::CpuForest) packs.
     ///
     /// # Errors
     /// The forest is damaged, has no feature or more than 16,383, or a tree of more than 65,535 nodes.
     pub fn new(forest: &Forest) -> Result<Self, ForestError> {
-        forest.check()?;
-        let n_features = forest.shape.n_features();
-        if n_features == 0 || n_features > FEATURE as usize {
-            return Err(ForestError::Format { reason: format!("{n_features} features, not 1 to 16,383") });
-        }
+        forest.check_packable()?;
         let margin = forest.shape.base_margin.map(|feature| feature as u32);
         // The CPU adds 0 where there is no margin, which makes a base score of -0 one of 0.
         let base = forest.base.iter().map(|base| if margin.is_none() { base + 0.0 } else { *base });
@@ -50,13 +44,9 @@ impl Packed {
             margin,
         };
         for tree in 0..forest.n_trees() {
-            let (root, nodes) = (forest.roots[tree], forest.tree(tree));
-            if nodes.len() > NODES_MAX {
-                let reason = format!("tree {tree} has {} nodes, more than 65,535", nodes.len());
-                return Err(ForestError::Format { reason });
-            }
-            packed.trees.extend([root, depth(root, nodes)]);
-            packed.nodes.extend((0..).zip(nodes).flat_map(|(at, node)| words(root, at, node)));
+            let root = forest.roots[tree];
+            packed.trees.extend([root, forest.depth(tree)]);
+            packed.nodes.extend((0..).zip(forest.tree(tree)).flat_map(|(at, node)| words(root, at, node)));
         }
         Ok(packed)
     }
@@ -72,16 +62,4 @@ fn words(root: u32, at: u32, node: &Node) -> [u32; 2] {
         }
         Some(NodeRule::In { feature, words, left }) => [words, (left - root) << 16 | CODES | feature],
     }
-}
-
-/// Steps from the root to the deepest leaf. Children come after their parent.
-fn depth(root: u32, nodes: &[Node]) -> u32 {
-    let mut depth = vec![0; nodes.len()];
-    for (at, node) in nodes.iter().enumerate() {
-        if let Some(NodeRule::Below { left, .. } | NodeRule::In { left, .. }) = node.rule {
-            let (left, below) = ((left - root) as usize, depth[at] + 1);
-            depth[left..left + 2].fill(below);
-        }
-    }
-    depth.into_iter().max().unwrap_or(0)
 }

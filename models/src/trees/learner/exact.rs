@@ -13,8 +13,11 @@ use super::rows::{Done, Order, Segments, Side};
 use super::store::RowStore;
 use super::tree::Leaf;
 
-/// Levels of the largest gradient: more than an `f32` tells apart, and sums of 2^27 rows stay within 63 bits.
+/// Levels of the largest gradient: more than an `f32` tells apart, and sums of 2^27 rows stay within 63 bits. More rows
+/// have fewer levels.
 const LEVELS: f64 = (1_u64 << 35) as f64;
+/// Largest sum of levels.
+const SUM_MAX: f64 = (1_u64 << 62) as f64;
 /// Rows summed by one thread at a time.
 const TASK_ROWS: usize = 65_536;
 
@@ -70,7 +73,8 @@ impl RowStore for ExactRows {
         if !is_finite(&gradients) || !is_finite(&hessians) {
             return Ok(None);
         }
-        let unit = |max: f64| if max > 0.0 { max / LEVELS } else { 1.0 };
+        let levels = LEVELS.min(SUM_MAX / n as f64);
+        let unit = |max: f64| if max > 0.0 { max / levels } else { 1.0 };
         let units = Units { gradient: unit(largest(&gradients)), hessian: unit(largest(&hessians)) };
         let level = |x: f32, unit: f64| (f64::from(x) / unit).round() as i64;
         for (sums, (g, h)) in self.sums.iter_mut().zip(gradients.into_iter().zip(hessians)) {

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use rayon::prelude::*;
 
 use super::bins::FeatureBins;
@@ -130,11 +132,25 @@ impl<'a> TreeLearner<'a> {
     /// Grows a tree that takes as much of the loss away as it can. The same gradients and seed give the same
     /// tree on any device.
     pub fn grow(&mut self, loss: &dyn Gradients, seed: u64) -> Result<Grown, GrowError> {
-        self.draw = Draw { seed, subsample: self.growth.subsample };
-        let units = self.rows.start(self.draw, loss)?.ok_or(GrowError::NotFinite)?;
+        let units = self.start(loss, seed)?;
         let columns = TreeColumns::new(&self.growth.columns, self.matrix.layout.slots.len(), seed);
         let Self { matrix, growth, rows, .. } = self;
         Ok(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(&mut **rows)?)
+    }
+
+    fn start(&mut self, loss: &dyn Gradients, seed: u64) -> Result<Units, GrowError> {
+        self.draw = Draw { seed, subsample: self.growth.subsample };
+        self.rows.start(self.draw, loss)?.ok_or(GrowError::NotFinite)
+    }
+
+    /// Seconds that the histogram of all rows takes, for benchmarks.
+    pub fn histogram_seconds(&mut self, loss: &dyn Gradients) -> Result<f64, GrowError> {
+        self.start(loss, 0)?;
+        let started = Instant::now();
+        let (_, histogram) = self.rows.root(self.matrix)?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.rows.recycle(histogram);
+        Ok(seconds)
     }
 
     /// Numbers of the rows that a leaf of the last tree was made of, in no particular order.

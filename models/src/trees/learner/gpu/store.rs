@@ -36,6 +36,9 @@ pub fn open(
     device: Device,
     n_gpus: usize,
 ) -> Result<Option<Box<dyn RowStore>>, GpuError> {
+    if device == Device::Cpu {
+        return Ok(None);
+    }
     let missing = |error: DeviceError| GpuError::Device { reason: error.to_string() };
     let next = |i: usize| match device {
         Device::Cpu => Device::Cpu,
