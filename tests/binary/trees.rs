@@ -38,6 +38,10 @@ fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
 
     let more = desk.ok(&["run", &pipeline, "--device", "cpu", "--set", "model.continue_from=\"champion\""]);
     assert!(more.out.contains("version 2"), "{}", more.out);
+    // A run that finds everything done says what the aliases are now.
+    desk.ok(&["models", "promote", "card-fraud@2"]);
+    let again = desk.ok(&["run", &pipeline, "--device", "cpu"]);
+    assert!(again.out.contains("promote card-fraud@1"), "{}", again.out);
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// The source has no file.
-    #[error("no file matches {path}; check the path in [source], it is relative to the pipeline file")]
+    #[error("no file matches {path}; check the path; in a pipeline file it is relative to that file")]
     NoFiles {
         /// Pattern as given.
         path: String,

@@ -139,7 +139,11 @@ impl RunError {
             return RunErrorKind::Storage;
         }
         match self {
-            Self::Settings(_) | Self::NoInput { .. } => RunErrorKind::Settings,
+            Self::Settings(_)
+            | Self::NoInput { .. }
+            | Self::Plan(PlanError::UnknownName { .. } | PlanError::UnknownColumn { .. }) => {
+                RunErrorKind::Settings
+            }
             Self::Source(_)
             | Self::Data(_)
             | Self::Quarantined { .. }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
@@ -38,20 +40,28 @@ pub fn run(context: &Context<'_>, evaluated: &Evaluated) -> Result<(Registered, 
         let version = cupola_models::VersionRef::Number(known.version);
         context.registry.resolve(&known.name, &version).is_ok()
     };
-    if let Some(result) = context.store.get::<Registered>(Stage::Register, &address).filter(is_there) {
-        return Ok((result, true));
+    if let Some(known) = context.store.get::<Registered>(Stage::Register, &address).filter(is_there) {
+        // Aliases may have moved since.
+        let aliases = aliases(context)?;
+        let points_here = |alias: &&String| aliases.get(*alias) == Some(&known.version);
+        let alias = aliases.keys().find(points_here).cloned();
+        return Ok((Registered { alias, ..known }, true));
     }
     context.allow(Stage::Register)?;
     let name = &context.pipeline.name;
     let info = context.registry.register(name, &evaluated.bundle)?;
-    let models = context.registry.models()?;
-    let has_champion =
-        models.iter().any(|model| &model.name == name && model.aliases.contains_key("champion"));
-    let alias = if has_champion { None } else { Some("champion".to_owned()) };
+    let alias = if aliases(context)?.contains_key("champion") { None } else { Some("champion".to_owned()) };
     if let Some(alias) = &alias {
         context.registry.set_alias(name, alias, Some(info.version))?;
     }
     let result = Registered { name: name.clone(), version: info.version, alias };
     context.store.put(Stage::Register, &address, &result)?;
     Ok((result, false))
+}
+
+/// Aliases of the pipeline's model, each with the version it points at.
+fn aliases(context: &Context<'_>) -> Result<BTreeMap<String, u64>, RunError> {
+    let models = context.registry.models()?;
+    let model = models.into_iter().find(|model| model.name == context.pipeline.name);
+    Ok(model.map(|model| model.aliases.into_iter().collect()).unwrap_or_default())
 }

@@ -69,7 +69,8 @@ pub struct GbdtConfig {
     pub max_cat_to_onehot: usize,
     /// Most categories on the smaller side of a split.
     pub max_cat_threshold: usize,
-    /// Weight, in hessians, by which a category's mean gradient is drawn to the node's.
+    /// Weight, in hessians, by which a category's mean gradient is drawn to the node's; and rows that a category needs in
+    /// a node to be told apart there.
     pub cat_smooth: f64,
     /// L2 penalty on top of `reg_lambda` where categories split.
     pub cat_l2: f64,

@@ -135,7 +135,8 @@ impl<'a> TreeLearner<'a> {
         let units = self.start(loss, seed)?;
         let columns = TreeColumns::new(&self.growth.columns, self.matrix.layout.slots.len(), seed);
         let Self { matrix, growth, rows, .. } = self;
-        Ok(Grower { matrix, growth, columns, units, grown: Grown::new(units) }.run(&mut **rows)?)
+        let grower = Grower { matrix, growth, columns, units, row_hessian: 0.0, grown: Grown::new(units) };
+        Ok(grower.run(&mut **rows)?)
     }
 
     fn start(&mut self, loss: &dyn Gradients, seed: u64) -> Result<Units, GrowError> {
@@ -176,13 +177,19 @@ struct Grower<'a> {
     growth: &'a Growth,
     columns: TreeColumns<'a>,
     units: Units,
+    /// Mean hessian of a row.
+    row_hessian: f64,
     grown: Grown,
 }
 
 impl Grower<'_> {
     fn run(mut self, rows: &mut dyn RowStore) -> Result<Grown, GpuError> {
         let (segments, histogram) = rows.root(self.matrix)?;
-        self.push(histogram.total(&self.matrix.layout), 0.0, Limits::NONE);
+        let total = histogram.total(&self.matrix.layout);
+        // By the share of rows that takes part, not by their number: stores keep those left out in other places.
+        let n_rows = self.matrix.n_rows() as f64 * self.growth.subsample;
+        self.row_hessian = total.hessian as f64 * self.units.hessian / n_rows;
+        self.push(total, 0.0, Limits::NONE);
         let histogram = Some(histogram);
         let root = Open {
             node: 0,
@@ -356,6 +363,7 @@ impl Grower<'_> {
             bins: &open.histogram.as_ref()?.bins[slot.first_bin..slot.first_bin + slot.n_bins],
             total: self.grown.nodes[open.node].total,
             units: self.units,
+            row_hessian: self.row_hessian,
             limits: open.limits,
             monotone: self.growth.monotone[place],
             penalties: &self.growth.penalties,

@@ -11,6 +11,8 @@ pub struct Scan<'a> {
     pub bins: &'a [Sums],
     pub total: Sums,
     pub units: Units,
+    /// Mean hessian of a row of the tree.
+    pub row_hessian: f64,
     pub limits: Limits,
     /// 1 where values may only rise with the feature, -1 where they may only fall.
     pub monotone: i8,
@@ -78,8 +80,9 @@ impl Scan<'_> {
         self.worthwhile(Rule::Codes(vec![code]), best_gain, self.bin(code), 0.0)
     }
 
-    /// The best set of codes is a prefix of their order by mean gradient (Fisher 1958). Smoothing draws rare
-    /// codes to the middle of the order, where no short prefix reaches them.
+    /// The best set of codes is a prefix of their order by mean gradient (Fisher 1958). Smoothing draws rare codes to
+    /// the middle of the order, where no short prefix reaches them; those of fewer rows than it weighs are not told
+    /// apart at all, and go right.
     fn prefix_of_order(&self, mut used: Vec<u16>) -> Option<Split> {
         let Regularisation { cat_smooth, cat_l2, max_cat_threshold, .. } = *self.penalties;
         let (g, h) = self.in_units(self.total);
@@ -88,11 +91,12 @@ impl Scan<'_> {
             let (g, h) = self.in_units(self.bin(*code));
             (g + mean * cat_smooth) / (h + cat_smooth)
         };
+        used.retain(|code| self.in_units(self.bin(*code)).1 >= cat_smooth * self.row_hessian);
         used.sort_by(|a, b| rank(a).total_cmp(&rank(b)).then(a.cmp(b)));
         let (mut best, mut best_gain) = (None, f64::NEG_INFINITY);
         let mut scan = |order: &mut dyn Iterator<Item = &u16>, from_end: bool| {
             let mut left = Sums::default();
-            for (i, code) in order.take(max_cat_threshold.min(used.len() - 1)).enumerate() {
+            for (i, code) in order.take(max_cat_threshold).enumerate() {
                 left = left + self.bin(*code);
                 if let Some(gain) = self.gain(left, cat_l2)
                     && gain > best_gain

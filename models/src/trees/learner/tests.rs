@@ -305,6 +305,26 @@ fn trees_are_the_same_bytes_for_any_number_of_threads_and_score_as_they_were_tra
 }
 
 #[test]
+fn categories_of_few_rows_are_not_told_apart() {
+    // Names: 1,000 of two rows each, with labels by chance.
+    let mut rng = StdRng::seed_from_u64(15);
+    let categorical = (0..2_000).map(|row| row / 2).collect();
+    let names =
+        FeatureBatch { n_rows: 2_000, n_numeric: 0, n_categorical: 1, numeric: Vec::new(), categorical };
+    let mut matrix =
+        BinnedMatrix::new(vec![FeatureBins::Categorical { cardinality: 1_000 }], 2_000, usize::MAX);
+    matrix.push(&names);
+    let labels: Vec<f32> = (0..2_000).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let n_leaves = |cat_smooth: f64| {
+        let growth = growth(&matrix, &GbdtConfig { cat_smooth, ..whole() });
+        let mut learner = TreeLearner::new(&matrix, &growth, Device::Cpu).unwrap();
+        learner.grow(&Towards(labels.clone()), 1).unwrap().leaves.len()
+    };
+    assert_eq!(n_leaves(10.0), 1);
+    assert!(n_leaves(0.0) > 4, "without smoothing their labels are learned by heart");
+}
+
+#[test]
 fn trees_are_the_same_without_the_columns() {
     let batch = rows(30_000, 12);
     let labels = labels(&batch);
