@@ -119,6 +119,7 @@ fn settings_that_trees_cannot_use_are_named() {
     let (desk, pipeline) = desk(5);
     for (setting, part) in [
         ("model.n_gpus=0", "from 1 to 64"),
+        ("features.exclude=[\"nothing\"]", "features.exclude names nothing"),
         ("model.max_leaves=1", "a tree of one leaf learns nothing"),
         ("model.objective=\"reg:gamma\"", "does not fit the task"),
         ("model.learning_rate=0.0", "model.learning_rate"),

@@ -3,13 +3,12 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use cupola_models::predict::{Task, TaskKind};
+use cupola_training::metrics::RELEVANCE_MAX;
 
 use super::error::RunError;
 
 /// Most classes of a label.
 const CLASSES_MAX: usize = 1_000;
-/// Greatest relevance of a ranking: gains of 2^relevance stay exact.
-const RELEVANCE_MAX: f64 = 31.0;
 
 /// Turns label values into numbers, and says what the task is.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,9 +103,11 @@ impl LabelValues {
                     "the label `{label}` has negative values; a poisson task counts"
                 )));
             }
-            TaskKind::Ranking if self.smallest < 0.0 || self.largest > RELEVANCE_MAX || self.float => {
+            TaskKind::Ranking
+                if self.smallest < 0.0 || self.largest > f64::from(RELEVANCE_MAX) || self.float =>
+            {
                 return Err(RunError::Data(format!(
-                    "the label `{label}` has negative, broken or large numbers (up to {}); a ranking learns a relevance, a whole number from 0 to {RELEVANCE_MAX}",
+                    "the label `{label}` has negative, fractional or large numbers (up to {}); a ranking learns a relevance, a whole number from 0 to {RELEVANCE_MAX}",
                     self.largest
                 )));
             }

@@ -43,8 +43,10 @@ pub fn run(context: &Context<'_>, evaluated: &Evaluated) -> Result<(Registered, 
     if let Some(known) = context.store.get::<Registered>(Stage::Register, &address).filter(is_there) {
         // Aliases may have moved since.
         let aliases = aliases(context)?;
-        let points_here = |alias: &&String| aliases.get(*alias) == Some(&known.version);
-        let alias = aliases.keys().find(points_here).cloned();
+        let mut here =
+            aliases.iter().filter(|(_, version)| **version == known.version).map(|(alias, _)| alias);
+        let is_champion = aliases.get("champion") == Some(&known.version);
+        let alias = if is_champion { Some("champion".to_owned()) } else { here.next().cloned() };
         return Ok((Registered { alias, ..known }, true));
     }
     context.allow(Stage::Register)?;

@@ -202,7 +202,7 @@ fn check(task: &Task, predictions: &Predictions<'_>) -> Result<(), MetricsError>
 }
 
 /// Greatest relevance: gains of 2^relevance stay exact.
-const RELEVANCE_MAX: f32 = 31.0;
+pub const RELEVANCE_MAX: f32 = 31.0;
 
 /// Whether a number can be a label of the task.
 pub(crate) fn is_label(task: &Task, label: f32) -> bool {
