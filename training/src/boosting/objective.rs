@@ -1,12 +1,9 @@
-use cupola_models::trees::learner::Gradients;
+use cupola_models::trees::learner::{Gradients, HESSIAN_MIN, RowLoss, RowScores, sigmoid_table};
 use cupola_models::trees::{GbdtConfig, Objective};
 
 use super::lambda::LambdaRank;
 use super::math::exp;
 use crate::simd::wide;
-
-/// Least hessian of a classification: keeps sums above zero where a model is sure.
-const HESSIAN_MIN: f32 = 1e-16;
 
 /// A loss with its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +23,15 @@ impl Loss {
             huber_slope: config.huber_slope as f32,
             tweedie_power: config.tweedie_variance_power as f32,
             lambda: LambdaRank::new(config),
+        }
+    }
+
+    /// The loss as devices know it.
+    fn row_loss(&self) -> Option<RowLoss> {
+        match self.objective {
+            Objective::Logistic => Some(RowLoss::Logistic),
+            Objective::SquaredError => Some(RowLoss::SquaredError),
+            _ => None,
         }
     }
 
@@ -61,6 +67,11 @@ impl Gradients for LossOfRows<'_> {
             }
         }
     }
+
+    fn rows(&self) -> Option<RowScores<'_>> {
+        let loss = self.loss.row_loss()?;
+        Some(RowScores { loss, raw: self.raw, labels: self.labels, weights: self.weights })
+    }
 }
 
 wide!(gradients_of = each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g: &mut [f32], h: &mut [f32]) -> ());
@@ -72,25 +83,19 @@ fn each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g: &mut [f32], h: &
         let out = g.iter_mut().zip(h.iter_mut());
         out.zip(raw.iter().zip(labels)).for_each(|((g, h), (raw, label))| (*g, *h) = of(*raw, *label));
     };
-    match objective {
-        // The most common one is spelled out: the compiler computes several rows at once.
-        Objective::Logistic => {
-            for (((g, h), raw), label) in g.iter_mut().zip(h).zip(raw).zip(labels) {
-                let p = 1.0 / (1.0 + exp(-*raw));
-                let hessian = p * (1.0 - p);
-                *g = p - label;
-                *h = if hessian > HESSIAN_MIN { hessian } else { HESSIAN_MIN };
-            }
+    // The most common ones are spelled out: the compiler computes several rows at once.
+    if let Some(row_loss) = loss.row_loss() {
+        let table = sigmoid_table();
+        for (((g, h), raw), label) in g.iter_mut().zip(h).zip(raw).zip(labels) {
+            (*g, *h) = row_loss.gradient(table, *raw, *label);
         }
+        return;
+    }
+    match objective {
         Objective::Softmax => set(&|p, label| {
             let is_class = if label == class { 1.0 } else { 0.0 };
             (p - is_class, (2.0 * p * (1.0 - p)).max(HESSIAN_MIN))
         }),
-        Objective::SquaredError => {
-            for (((g, h), raw), label) in g.iter_mut().zip(h).zip(raw).zip(labels) {
-                (*g, *h) = (raw - label, 1.0);
-            }
-        }
         Objective::AbsoluteError => set(&|raw, label| (sign(raw - label), 1.0)),
         Objective::Huber => set(&|raw, label| {
             let (z, slope) = (raw - label, huber_slope);
@@ -114,8 +119,8 @@ fn each(loss: Loss, class: f32, raw: &[f32], labels: &[f32], g: &mut [f32], h: &
             let (a, b) = (label * exp(below * raw), exp(above * raw));
             (b - a, above * b - below * a)
         }),
-        // Its gradients are of lists: `lambda.rs`.
-        Objective::LambdaRank => set(&|_, _| (0.0, 0.0)),
+        // Done above, and of lists (`lambda.rs`).
+        Objective::Logistic | Objective::SquaredError | Objective::LambdaRank => set(&|_, _| (0.0, 0.0)),
     }
 }
 

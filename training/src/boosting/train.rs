@@ -121,6 +121,11 @@ impl Booster<'_> {
         patience > 0 && self.course.best.map(since_best).is_some_and(|rounds| rounds >= patience)
     }
 
+    /// The training loss is taken over every so many rows.
+    fn loss_step(&self) -> usize {
+        self.train.n_rows().div_ceil(LOSS_ROWS).max(1)
+    }
+
     /// One tree for each output.
     fn round(&mut self) -> Result<(), TrainError> {
         let started = Instant::now();
@@ -130,8 +135,7 @@ impl Booster<'_> {
             self.tree(round, output, probabilities.as_deref())?;
         }
         let rows_per_second = self.train.n_rows() as f64 / started.elapsed().as_secs_f64();
-        let step = self.train.n_rows().div_ceil(LOSS_ROWS);
-        let train_loss = mean_loss(self.loss, self.train.judged(), step);
+        let train_loss = mean_loss(self.loss, self.train.judged(), self.loss_step());
         let has_validation = self.validation.can_judge();
         let validation_loss =
             if has_validation { mean_loss(self.loss, self.validation.judged(), 1) } else { train_loss };
@@ -181,7 +185,8 @@ impl Booster<'_> {
         })?;
         let values: Vec<f32> =
             self.values(&grown, output)?.iter().map(|value| (value * learning_rate) as f32).collect();
-        self.learner.add_values(&grown, &values, &mut self.train.raw[output])?;
+        let step = self.loss_step();
+        self.learner.add_values(&grown, &values, &mut self.train.raw[output], step)?;
         grown.add_values(&self.validation.matrix, &values, &mut self.validation.raw[output]);
         grown.append_to(&mut self.forest, self.matrix, &values);
         Ok(())

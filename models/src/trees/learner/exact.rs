@@ -10,7 +10,7 @@ use super::gradient::{Draw, Gradients, Units};
 use super::histogram::{Histogram, Sums};
 use super::matrix::BinnedMatrix;
 use super::rows::{Done, Order, Segments, Side};
-use super::store::RowStore;
+use super::store::{Added, NodeHistogram, Root, RowStore};
 use super::tree::Leaf;
 
 /// Levels of the largest gradient: more than an `f32` tells apart, and sums of 2^27 rows stay within 63 bits. More rows
@@ -58,7 +58,7 @@ impl ExactRows {
         rows.copy_from_slice(&[left, right].concat());
         let (left, right) = (all.start..middle, middle..all.end);
         let wanted = order.build.map(|side| if side == Side::Left { left.clone() } else { right.clone() });
-        let histogram = wanted.map(|rows| self.histogram(matrix, rows));
+        let histogram = wanted.map(|rows| NodeHistogram::Here(self.histogram(matrix, rows)));
         Done { left: vec![left], right: vec![right], histogram }
     }
 }
@@ -84,20 +84,22 @@ impl RowStore for ExactRows {
         Ok(Some(units))
     }
 
-    fn root(&mut self, matrix: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
+    fn root(&mut self, matrix: &BinnedMatrix) -> Result<Root, GpuError> {
         let all = 0..self.rows.len();
-        Ok((vec![all.clone()], self.histogram(matrix, all)))
+        let histogram = self.histogram(matrix, all.clone());
+        let total = histogram.total(&matrix.layout);
+        Ok(Root { segments: vec![all], total, histogram: NodeHistogram::Here(histogram) })
     }
 
     fn split(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Result<Vec<Done>, GpuError> {
         Ok(orders.iter().map(|order| self.carry_out(matrix, order)).collect())
     }
 
-    fn add_values(&self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
+    fn add_values(&mut self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<Added, GpuError> {
         for leaf in leaves {
             self.rows[stretch(&leaf.segments)].iter().for_each(|row| to[*row as usize] += values[leaf.node]);
         }
-        Ok(())
+        Ok(Added::Here)
     }
 
     fn holds_all(&self) -> bool {

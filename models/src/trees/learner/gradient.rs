@@ -1,10 +1,17 @@
 use rayon::prelude::*;
 
+use super::loss::RowScores;
+
 /// Gradients and hessians of a loss at the present raw scores.
 pub trait Gradients: Sync {
     /// Those of the rows from `first` on; both slices have the same length. Called twice at most, in any order;
     /// must give the same numbers.
     fn block(&self, first: usize, gradients: &mut [f32], hessians: &mut [f32]);
+
+    /// The same as scores and a loss of each row by itself, if it is one: a device can follow those by itself.
+    fn rows(&self) -> Option<RowScores<'_>> {
+        None
+    }
 }
 
 /// A row on its way through a tree: its number and its quantised gradient and hessian.
@@ -35,6 +42,10 @@ pub struct Units {
 
 /// Largest quantised gradient and hessian.
 pub const LEVELS: f32 = 32_767.0;
+/// Bits of a level behind the point, when it is rounded.
+pub const FRACTION: u32 = 15;
+/// The lowest of them.
+pub const NOISE: u32 = (1 << FRACTION) - 1;
 /// Rows whose packed sums cannot overflow.
 pub const FLUSH_ROWS: usize = 65_536;
 /// Rows of a task.
@@ -59,8 +70,13 @@ impl Draw {
     /// Whether a row takes part.
     #[inline(always)]
     pub fn takes(self, row: u32) -> bool {
-        let limit = (self.subsample * f64::from(u32::MAX)) as u32;
-        self.takes_all() || hash(self.seed ^ 0x5EED_0F50_B5A3_11E5, row) <= limit
+        let (seed, limit) = self.lot();
+        self.takes_all() || hash(seed, row) <= limit
+    }
+
+    /// Seed of the rows' lots, and the largest one that takes part.
+    pub fn lot(self) -> (u64, u32) {
+        (self.seed ^ 0x5EED_0F50_B5A3_11E5, (self.subsample * f64::from(u32::MAX)) as u32)
     }
 }
 
@@ -79,11 +95,18 @@ pub fn quantise(records: &mut [Record], seed: u64, loss: &dyn Gradients) -> Opti
     if !largest.iter().all(|x| x.is_finite()) {
         return None;
     }
-    let scales = largest.map(|max| if max > 0.0 { LEVELS / max } else { 0.0 });
+    let (scales, units) = scales(largest);
     let blocks = records.par_chunks_mut(BLOCK).enumerate();
     blocks.for_each(|(block, records)| integers(records, block * BLOCK, seed, scales));
+    Some(units)
+}
+
+/// What makes levels with [`FRACTION`] bits behind the point of the numbers whose largest are these, and what levels
+/// stand for.
+pub fn scales(largest: [f32; 2]) -> ([f32; 2], Units) {
+    let scales = largest.map(|max| if max > 0.0 { LEVELS / max * (1 << FRACTION) as f32 } else { 0.0 });
     let [gradient, hessian] = largest.map(|max| f64::from(max) / f64::from(LEVELS));
-    Some(Units { gradient, hessian })
+    (scales, Units { gradient, hessian })
 }
 
 /// The larger of two numbers; infinity where one is none.
@@ -112,20 +135,19 @@ fn integers(records: &mut [Record], first: usize, seed: u64, scales: [f32; 2]) {
     for (i, record) in records.iter_mut().enumerate() {
         let row = (first + i) as u32;
         let noise = hash(seed, row);
-        let g = round(f32::from_bits(record.row) * scales[0], noise & 0xFFFF);
-        let h = round(f32::from_bits(record.pair) * scales[1], noise >> 16);
+        let g = round(f32::from_bits(record.row) * scales[0], noise & NOISE);
+        let h = round(f32::from_bits(record.pair) * scales[1], noise >> (32 - FRACTION));
         *record = Record { row, pair: ((g as u32) << 16) | h.max(0) as u32 };
     }
 }
 
-/// Up or down at random, in proportion. `value` is within the levels.
+/// Up or down at random, in proportion. `value` is a level with its fraction. In integers: a device might fuse a product
+/// and a sum of floats.
 #[inline(always)]
 fn round(value: f32, noise: u32) -> i32 {
-    // In numbers above 0, where cutting off is rounding down.
-    let shifted = value + 32_768.0 + noise as f32 * (1.0 / 65_536.0);
-    // SAFETY: levels are finite and at most 32,767 in size, so this is between 0 and 65,537.
-    let down: i32 = unsafe { shifted.to_int_unchecked() };
-    (down - 32_768).min(32_767)
+    // SAFETY: levels are finite and at most 32,767 in size, so this is at most 2^30.
+    let value: i32 = unsafe { value.to_int_unchecked() };
+    ((value + noise as i32) >> FRACTION).min(32_767)
 }
 
 /// 32 bits by seed and row: two rounds of MurmurHash3's finaliser.

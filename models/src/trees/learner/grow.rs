@@ -5,14 +5,14 @@ use rayon::prelude::*;
 use super::bins::FeatureBins;
 use super::columns::{ColumnRules, TreeColumns};
 use super::exact::ExactRows;
-use super::gpu::{self, GpuError};
+use super::gpu::{self, Found, GpuError, Question};
 use super::gradient::{Draw, Gradients, Units};
 use super::histogram::{Histogram, Sums};
 use super::matrix::BinnedMatrix;
 use super::rows::{Done, Order, RowSet, Segments, Side};
 use super::scan::Scan;
 use super::split::{Limits, Regularisation, Rule, Split};
-use super::store::RowStore;
+use super::store::{Added, NodeHistogram, Root, RowStore};
 use super::tree::{Grown, GrownNode, Leaf};
 use crate::device::Device;
 use crate::trees::{GbdtConfig, GrowPolicy};
@@ -75,6 +75,21 @@ impl Growth {
             is_categorical: slots.iter().map(|slot| categorical(slot.feature)).collect(),
         }
     }
+
+    /// Devices that share the rows.
+    pub(super) fn n_gpus(&self) -> usize {
+        self.n_gpus
+    }
+
+    /// Whether gains are those of L2 alone.
+    pub(super) fn is_plain(&self) -> bool {
+        self.penalties.alpha == 0.0 && self.penalties.max_delta_step == 0.0
+    }
+
+    /// Whether the feature at a place is cut between bins, in any direction.
+    pub(super) fn is_cut(&self, place: usize) -> bool {
+        !self.is_categorical[place] && self.monotone[place] == 0
+    }
 }
 
 /// Grows trees on the rows of a matrix, one after the other.
@@ -102,7 +117,7 @@ struct Open {
     node: usize,
     depth: usize,
     segments: Segments,
-    histogram: Option<Histogram>,
+    histogram: Option<NodeHistogram>,
     limits: Limits,
     /// Places that its ancestors split by.
     path: Vec<usize>,
@@ -117,7 +132,7 @@ impl<'a> TreeLearner<'a> {
     pub fn new(matrix: &'a BinnedMatrix, growth: &'a Growth, device: Device) -> Result<Self, GpuError> {
         let rows: Box<dyn RowStore> = if !growth.is_quantised {
             Box::new(ExactRows::new(matrix.n_rows()))
-        } else if let Some(rows) = gpu::open(matrix, device, growth.n_gpus)? {
+        } else if let Some(rows) = gpu::open(matrix, growth, device)? {
             rows
         } else {
             Box::new(RowSet::new(matrix.n_rows()))
@@ -148,9 +163,9 @@ impl<'a> TreeLearner<'a> {
     pub fn histogram_seconds(&mut self, loss: &dyn Gradients) -> Result<f64, GrowError> {
         self.start(loss, 0)?;
         let started = Instant::now();
-        let (_, histogram) = self.rows.root(self.matrix)?;
+        let root = self.rows.root(self.matrix)?;
         let seconds = started.elapsed().as_secs_f64();
-        self.rows.recycle(histogram);
+        self.rows.recycle(root.histogram);
         Ok(seconds)
     }
 
@@ -161,12 +176,20 @@ impl<'a> TreeLearner<'a> {
         Ok(rows)
     }
 
-    /// Adds to each row's number the value of the leaf it ended in; `values` is by node.
-    pub fn add_values(&self, grown: &Grown, values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
-        self.rows.add_values(&grown.leaves, values, to)?;
-        if !self.rows.holds_all() {
-            let draw = self.draw;
-            grown.add_values_where(self.matrix, values, to, |row| !draw.takes(row as u32));
+    /// Adds to each row's number the value of the leaf it ended in; `values` is by node. Where a device follows the scores
+    /// by itself ([`Gradients::rows`]), only every `step`-th number is kept up to date here.
+    pub fn add_values(
+        &mut self,
+        grown: &Grown,
+        values: &[f32],
+        to: &mut [f32],
+        step: usize,
+    ) -> Result<(), GpuError> {
+        let (draw, matrix) = (self.draw, self.matrix);
+        match self.rows.add_values(&grown.leaves, values, to)? {
+            Added::OnDevice => grown.add_values_where(matrix, values, to, |row| row % step == 0),
+            Added::Here if self.rows.holds_all() => {}
+            Added::Here => grown.add_values_where(matrix, values, to, |row| !draw.takes(row as u32)),
         }
         Ok(())
     }
@@ -184,8 +207,7 @@ struct Grower<'a> {
 
 impl Grower<'_> {
     fn run(mut self, rows: &mut dyn RowStore) -> Result<Grown, GpuError> {
-        let (segments, histogram) = rows.root(self.matrix)?;
-        let total = histogram.total(&self.matrix.layout);
+        let Root { segments, total, histogram } = rows.root(self.matrix)?;
         // By the share of rows that takes part, not by their number: stores keep those left out in other places.
         let n_rows = self.matrix.n_rows() as f64 * self.growth.subsample;
         self.row_hessian = total.hessian as f64 * self.units.hessian / n_rows;
@@ -201,7 +223,7 @@ impl Grower<'_> {
             split: None,
         };
         let mut open = vec![root];
-        self.find_splits(&mut open);
+        self.find_splits(rows, &mut open)?;
         let mut n_leaves = 1;
         loop {
             let chosen = self.choose(rows, &mut open, n_leaves);
@@ -210,7 +232,7 @@ impl Grower<'_> {
             }
             n_leaves += chosen.len();
             let mut children = self.expand(rows, chosen, n_leaves)?;
-            self.find_splits(&mut children);
+            self.find_splits(rows, &mut children)?;
             open.extend(children);
         }
         Ok(self.grown)
@@ -272,7 +294,7 @@ impl Grower<'_> {
         let done = rows.split(self.matrix, &orders)?;
         let mut children = Vec::with_capacity(2 * parents.len());
         for (((open, split), order), done) in parents.into_iter().zip(orders).zip(done) {
-            children.extend(self.children(rows, open, split, order.build, done));
+            children.extend(self.children(rows, open, split, order.build, done)?);
         }
         Ok(children)
     }
@@ -284,15 +306,15 @@ impl Grower<'_> {
         split: Split,
         built: Option<Side>,
         done: Done,
-    ) -> [Open; 2] {
+    ) -> Result<[Open; 2], GpuError> {
         let left = self.grown.nodes.len();
         let (low, high) = self.limits(&split, of.limits);
         self.push(split.left, split.l2, low);
         self.push(split.right, split.l2, high);
         let (of_left, of_right) = match (of.histogram, done.histogram) {
-            (Some(mut whole), Some(part)) => {
-                whole.subtract(&part);
-                if built == Some(Side::Left) { (Some(part), Some(whole)) } else { (Some(whole), Some(part)) }
+            (Some(whole), Some(part)) => {
+                let rest = rows.subtract(whole, &part)?;
+                if built == Some(Side::Left) { (Some(part), Some(rest)) } else { (Some(rest), Some(part)) }
             }
             (whole, _) => {
                 whole.into_iter().for_each(|histogram| rows.recycle(histogram));
@@ -314,10 +336,10 @@ impl Grower<'_> {
             path,
             split: None,
         };
-        [
+        Ok([
             child(left, done.left, of_left, low, path.clone()),
             child(left + 1, done.right, of_right, high, path),
-        ]
+        ])
     }
 
     /// Values below a monotone split stay on their side of the middle.
@@ -333,42 +355,92 @@ impl Grower<'_> {
     }
 
     /// Finds the best split of each node that has a histogram.
-    fn find_splits(&self, open: &mut [Open]) {
+    fn find_splits(&self, rows: &dyn RowStore, open: &mut [Open]) -> Result<(), GpuError> {
+        let allowed = |node: &Open| self.columns.of_node(node.node, node.depth, &node.path);
+        let allowed: Vec<Vec<bool>> = open
+            .iter()
+            .map(|node| if node.histogram.is_some() { allowed(node) } else { Vec::new() })
+            .collect();
+        let mut splits = self.splits_here(open, &allowed);
+        self.splits_there(rows, open, &allowed, &mut splits)?;
+        open.iter_mut().zip(splits).for_each(|(open, split)| open.split = split);
+        Ok(())
+    }
+
+    /// Those of nodes whose histograms are in this machine's memory.
+    fn splits_here(&self, open: &[Open], allowed: &[Vec<bool>]) -> Vec<Option<Split>> {
         /// Features of a task.
         const PLACES: usize = 8;
         let n_places = self.matrix.layout.slots.len();
-        let with_histogram = (0..open.len()).filter(|i| open[*i].histogram.is_some());
-        let allowed: Vec<(usize, Vec<bool>)> = with_histogram
-            .map(|i| (i, self.columns.of_node(open[i].node, open[i].depth, &open[i].path)))
+        let histogram = |i: usize| match &open[i].histogram {
+            Some(NodeHistogram::Here(histogram)) => Some(histogram),
+            _ => None,
+        };
+        let tasks: Vec<(usize, &Histogram, usize)> = (0..open.len())
+            .filter_map(|i| Some((i, histogram(i)?)))
+            .flat_map(|(i, histogram)| (0..n_places).step_by(PLACES).map(move |place| (i, histogram, place)))
             .collect();
-        let tasks: Vec<(usize, usize)> = (0..allowed.len())
-            .flat_map(|k| (0..n_places).step_by(PLACES).map(move |place| (k, place)))
-            .collect();
-        let view = &*open;
-        let find = |(k, first): (usize, usize)| {
-            let (i, allowed) = &allowed[k];
-            let places = (first..(first + PLACES).min(n_places)).filter(|place| allowed[*place]);
-            (*i, places.map(|place| self.best_split(&view[*i], place)).fold(None, Split::better))
+        let find = |(i, histogram, first): (usize, &Histogram, usize)| {
+            let places = (first..(first + PLACES).min(n_places)).filter(|place| allowed[i][*place]);
+            let splits = places.map(|place| {
+                let slot = self.matrix.layout.slots[place];
+                let bins = &histogram.bins[slot.first_bin..slot.first_bin + slot.n_bins];
+                self.best_split(&open[i], place, bins)
+            });
+            (i, splits.fold(None, Split::better))
         };
         let found: Vec<(usize, Option<Split>)> = tasks.into_par_iter().map(find).collect();
+        let mut splits = vec![None; open.len()];
         for (i, split) in found {
-            open[i].split = Split::better(open[i].split.take(), split);
+            splits[i] = Split::better(splits[i].take(), split);
         }
+        splits
     }
 
-    fn best_split(&self, open: &Open, place: usize) -> Option<Split> {
-        let slot = self.matrix.layout.slots[place];
-        let scan = Scan {
+    /// Those of nodes whose histograms are on a device: it names the cuts that can be the best.
+    fn splits_there(
+        &self,
+        rows: &dyn RowStore,
+        open: &[Open],
+        allowed: &[Vec<bool>],
+        splits: &mut [Option<Split>],
+    ) -> Result<(), GpuError> {
+        let question = |i: usize| match &open[i].histogram {
+            Some(NodeHistogram::There(histogram)) => {
+                let total = self.grown.nodes[open[i].node].total;
+                Some((i, Question { histogram, total, limits: open[i].limits, allowed: &allowed[i] }))
+            }
+            _ => None,
+        };
+        let (asked, questions): (Vec<usize>, Vec<Question<'_>>) =
+            (0..open.len()).filter_map(question).unzip();
+        let found = rows.search((self.units, &self.growth.penalties), &questions)?;
+        for (i, Found { cuts, bins }) in asked.into_iter().zip(found) {
+            let of_cuts = cuts
+                .chunk_by(|(a, _), (b, _)| a == b)
+                .map(|cuts| self.scan(&open[i], cuts[0].0, &[]).among(cuts.iter().map(|(_, cut)| *cut)));
+            let of_bins = bins.iter().map(|(place, bins)| self.best_split(&open[i], *place, bins));
+            splits[i] = of_cuts.chain(of_bins).fold(None, Split::better);
+        }
+        Ok(())
+    }
+
+    fn best_split(&self, open: &Open, place: usize, bins: &[Sums]) -> Option<Split> {
+        let scan = self.scan(open, place, bins);
+        if self.growth.is_categorical[place] { scan.codes() } else { scan.numbers() }
+    }
+
+    fn scan<'b>(&'b self, open: &Open, place: usize, bins: &'b [Sums]) -> Scan<'b> {
+        Scan {
             place,
-            bins: &open.histogram.as_ref()?.bins[slot.first_bin..slot.first_bin + slot.n_bins],
+            bins,
             total: self.grown.nodes[open.node].total,
             units: self.units,
             row_hessian: self.row_hessian,
             limits: open.limits,
             monotone: self.growth.monotone[place],
             penalties: &self.growth.penalties,
-        };
-        if self.growth.is_categorical[place] { scan.codes() } else { scan.numbers() }
+        }
     }
 }
 

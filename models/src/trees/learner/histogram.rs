@@ -9,6 +9,19 @@ pub struct Sums {
     pub hessian: i64,
 }
 
+impl Sums {
+    /// As a GPU keeps them: gradient and hessian, low word first.
+    pub fn words(self) -> [u32; 4] {
+        let [gradient, hessian] = [self.gradient as u64, self.hessian as u64];
+        [gradient as u32, (gradient >> 32) as u32, hessian as u32, (hessian >> 32) as u32]
+    }
+
+    pub fn from_words([a, b, c, d]: [u32; 4]) -> Self {
+        let long = |low: u32, high: u32| (u64::from(high) << 32 | u64::from(low)) as i64;
+        Self { gradient: long(a, b), hessian: long(c, d) }
+    }
+}
+
 impl std::ops::Add for Sums {
     type Output = Self;
 

@@ -8,6 +8,8 @@ mod search;
 mod layout;
 mod matrix;
 
+mod loss;
+
 mod gradient;
 mod histogram;
 mod rows;
@@ -32,5 +34,6 @@ pub use cuts::CutBudget;
 pub use gpu::GpuError;
 pub use gradient::{Gradients, Units};
 pub use grow::{GrowError, Growth, TreeLearner};
+pub use loss::{HESSIAN_MIN, RowLoss, RowScores, SigmoidTable, sigmoid, sigmoid_table};
 pub use matrix::BinnedMatrix;
 pub use tree::{Grown, Leaf};

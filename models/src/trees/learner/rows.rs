@@ -12,7 +12,7 @@ use super::gpu::GpuError;
 use super::gradient::{Draw, Gradients, Record, Units, quantise};
 use super::histogram::{AHEAD, Collector, Histogram, prefetch};
 use super::matrix::{BinnedMatrix, BinsOf};
-use super::store::RowStore;
+use super::store::{Added, NodeHistogram, Root, RowStore};
 use super::tree::Leaf;
 
 /// Stretches of rows of one node, at most one for each block, ascending.
@@ -42,7 +42,7 @@ pub struct Order {
 pub struct Done {
     pub left: Segments,
     pub right: Segments,
-    pub histogram: Option<Histogram>,
+    pub histogram: Option<NodeHistogram>,
 }
 
 /// Rows of a task, at least, unless the node has fewer.
@@ -121,7 +121,7 @@ impl RowSet {
 
     fn join(&self, whole: &mut Histogram, part: Histogram) {
         whole.add(&part);
-        self.recycle(part);
+        self.histograms.give(part);
     }
 
     fn carry_out(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
@@ -142,9 +142,8 @@ impl RowSet {
             whole.left.extend(part.left);
             whole.right.extend(part.right);
             match (&mut whole.histogram, part.histogram) {
-                (Some(whole), Some(part)) => self.join(whole, part),
-                (whole, Some(part)) => *whole = Some(part),
-                _ => {}
+                (Some(NodeHistogram::Here(whole)), Some(NodeHistogram::Here(part))) => self.join(whole, part),
+                (whole, part) => *whole = part,
             }
         }
         done
@@ -171,7 +170,7 @@ impl RowSet {
                 done.right.push(first + left..first + from.len());
             }
         }
-        done.histogram = collector.map(|collector| self.collected(collector));
+        done.histogram = collector.map(|collector| NodeHistogram::Here(self.collected(collector)));
         done
     }
 }
@@ -184,18 +183,22 @@ impl RowStore for RowSet {
         Ok(units)
     }
 
-    fn root(&mut self, matrix: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
+    fn root(&mut self, matrix: &BinnedMatrix) -> Result<Root, GpuError> {
         let blocks = self.n_taken.iter().enumerate().filter(|(_, n)| **n > 0);
         let segments = blocks.map(|(i, n)| i * self.block_rows..i * self.block_rows + n).collect();
         let histogram = self.histogram(matrix, &segments, 0);
-        Ok((segments, histogram))
+        Ok(Root {
+            segments,
+            total: histogram.total(&matrix.layout),
+            histogram: NodeHistogram::Here(histogram),
+        })
     }
 
     fn split(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Result<Vec<Done>, GpuError> {
         Ok(self.carry_out(matrix, orders))
     }
 
-    fn add_values(&self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
+    fn add_values(&mut self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<Added, GpuError> {
         let block_rows = self.block_rows;
         to.par_chunks_mut(block_rows).enumerate().for_each(|(block, to)| {
             let first = block * block_rows;
@@ -209,7 +212,7 @@ impl RowStore for RowSet {
                 }
             }
         });
-        Ok(())
+        Ok(Added::Here)
     }
 
     fn holds_all(&self) -> bool {
@@ -221,8 +224,10 @@ impl RowStore for RowSet {
         Ok(records.map(|record| record.row).collect())
     }
 
-    fn recycle(&self, histogram: Histogram) {
-        self.histograms.give(histogram);
+    fn recycle(&self, histogram: NodeHistogram) {
+        if let NodeHistogram::Here(histogram) = histogram {
+            self.histograms.give(histogram);
+        }
     }
 }
 

@@ -19,34 +19,69 @@ pub struct Scan<'a> {
     pub penalties: &'a Regularisation,
 }
 
+/// A cut of a number after one of its bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cut {
+    pub bin: u16,
+    pub missing_left: bool,
+    pub none_missing: bool,
+    /// Sums of the rows that go left.
+    pub left: Sums,
+}
+
+/// The best cut so far; the first of equal ones.
+struct BestCut {
+    gain: f64,
+    cut: Option<Cut>,
+}
+
+impl BestCut {
+    const NONE: Self = Self { gain: f64::NEG_INFINITY, cut: None };
+
+    #[inline(always)]
+    fn consider(&mut self, scan: &Scan<'_>, cut: Cut) {
+        if let Some(gain) = scan.gain(cut.left, 0.0)
+            && gain > self.gain
+        {
+            *self = Self { gain, cut: Some(cut) };
+        }
+    }
+}
+
 impl Scan<'_> {
     /// Cuts between bins, with missing rows on either side.
     pub fn numbers(&self) -> Option<Split> {
         let missing = self.bins[0];
         let none_missing = missing == Sums::default();
-        let (mut best, mut best_gain) = (None, f64::NEG_INFINITY);
+        let mut best = BestCut::NONE;
         for missing_left in [false, true] {
             let mut left = if missing_left { missing } else { Sums::default() };
             // The cut after the last bin tells missing rows from others; on the right, where they are by then.
             let n = self.bins.len() - usize::from(missing_left || none_missing);
             for (bin, sums) in self.bins.iter().enumerate().take(n).skip(1) {
                 left = left + *sums;
-                if let Some(gain) = self.gain(left, 0.0)
-                    && gain > best_gain
-                {
-                    best_gain = gain;
-                    best = Some((bin as u16, missing_left, left));
-                }
+                best.consider(self, Cut { bin: bin as u16, missing_left, none_missing, left });
             }
             if none_missing {
                 break;
             }
         }
-        let (bin, missing_left, left) = best?;
+        self.split_by(best)
+    }
+
+    /// The same where only these cuts can be the best; in the order above.
+    pub fn among(&self, cuts: impl Iterator<Item = Cut>) -> Option<Split> {
+        let mut best = BestCut::NONE;
+        cuts.for_each(|cut| best.consider(self, cut));
+        self.split_by(best)
+    }
+
+    fn split_by(&self, best: BestCut) -> Option<Split> {
+        let Cut { bin, missing_left, none_missing, left } = best.cut?;
         // Missing values that training never saw here follow the heavier side.
         let heavier = left.hessian > self.total.hessian - left.hessian;
         let missing_left = if none_missing { heavier } else { missing_left };
-        self.worthwhile(Rule::UpTo { bin, missing_left }, best_gain, left, 0.0)
+        self.worthwhile(Rule::UpTo { bin, missing_left }, best.gain, left, 0.0)
     }
 
     /// Sets of codes.
@@ -142,7 +177,13 @@ impl Scan<'_> {
     fn worthwhile(&self, rule: Rule, gain: f64, left: Sums, l2: f64) -> Option<Split> {
         let (g, h) = self.in_units(self.total);
         let gain = gain - self.penalties.gain(g, h + self.penalties.lambda, self.limits);
-        let gain_min = self.penalties.gamma.max(1e-6);
-        (gain > gain_min).then(|| Split { place: self.place, rule, gain, left, right: self.total - left, l2 })
+        (gain > self.penalties.gain_min()).then(|| Split {
+            place: self.place,
+            rule,
+            gain,
+            left,
+            right: self.total - left,
+            l2,
+        })
     }
 }

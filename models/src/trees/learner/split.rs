@@ -89,6 +89,11 @@ impl Regularisation {
         -(2.0 * g * value + h * value * value) - 2.0 * self.alpha * value.abs()
     }
 
+    /// What a split has to gain.
+    pub fn gain_min(&self) -> f64 {
+        self.gamma.max(1e-6)
+    }
+
     #[inline(always)]
     fn shrunk(&self, g: f64) -> f64 {
         if self.alpha == 0.0 {

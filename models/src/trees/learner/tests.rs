@@ -82,7 +82,7 @@ fn grow_with(mut learner: TreeLearner<'_>, matrix: &BinnedMatrix, labels: &[f32]
     let grown = learner.grow(&Towards(labels.to_vec()), 9).unwrap();
     let values: Vec<f32> = grown.values().iter().map(|value| *value as f32).collect();
     let mut raw = vec![0.0; matrix.n_rows()];
-    learner.add_values(&grown, &values, &mut raw).unwrap();
+    learner.add_values(&grown, &values, &mut raw, 1).unwrap();
     let mut by_bins = vec![0.0; matrix.n_rows()];
     grown.add_values(matrix, &values, &mut by_bins);
     assert_eq!(raw, by_bins, "rows end where their bins lead");
@@ -344,11 +344,22 @@ fn gpus_that_share_the_rows_grow_the_same_trees() {
     };
     let batch = rows(5_000, 14);
     let (matrix, labels) = (matrix(&batch), labels(&batch));
-    for config in [GbdtConfig { max_depth: 7, ..whole() }, GbdtConfig { subsample: 0.4, ..whole() }] {
+    let monotone = [("b".to_owned(), 1)].into_iter().collect();
+    let configs = [
+        GbdtConfig { max_depth: 7, ..whole() },
+        GbdtConfig { subsample: 0.4, ..whole() },
+        GbdtConfig { grow_policy: GrowPolicy::Lossguide, max_depth: 0, max_leaves: 40, ..whole() },
+        GbdtConfig { reg_lambda: 0.0, min_child_weight: 30.0, gamma: 0.5, ..whole() },
+        GbdtConfig { reg_alpha: 0.3, ..whole() },
+        GbdtConfig { max_delta_step: 0.4, ..whole() },
+        GbdtConfig { monotone_constraints: monotone, ..whole() },
+        GbdtConfig { colsample_bynode: 0.5, max_cat_to_onehot: 2, ..whole() },
+    ];
+    for config in configs {
         let one = grow(&matrix, &labels, &config);
         let growth = growth(&matrix, &config);
         for n_shares in [1, 2, 3] {
-            let rows = gpu::shared(&matrix, vec![client.clone(); n_shares]).unwrap();
+            let rows = gpu::shared(&matrix, &growth, vec![client.clone(); n_shares]).unwrap();
             let found = grow_with(TreeLearner::with(&matrix, &growth, rows), &matrix, &labels);
             assert_eq!(found, one, "{n_shares} shares");
         }
@@ -357,7 +368,7 @@ fn gpus_that_share_the_rows_grow_the_same_trees() {
     let few = rows(2, 14);
     let matrix = matrix_within(&few, 0);
     let growth = growth(&matrix, &whole());
-    let rows = gpu::shared(&matrix, vec![client; 3]).unwrap();
+    let rows = gpu::shared(&matrix, &growth, vec![client; 3]).unwrap();
     let found = grow_with(TreeLearner::with(&matrix, &growth, rows), &matrix, &[1.0, 2.0]);
     assert_eq!(found, grow(&matrix, &[1.0, 2.0], &whole()));
 }

@@ -28,6 +28,11 @@ impl Buffer {
         Self { handle: client.create(Bytes::from_elems(words)), len }
     }
 
+    /// A copy of these numbers' bits.
+    pub fn upload_floats<R: Runtime>(client: &ComputeClient<R>, numbers: &[f32]) -> Self {
+        Self::upload(client, numbers.iter().map(|number| number.to_bits()).collect())
+    }
+
     /// As an argument of a kernel.
     pub fn arg<R: Runtime>(&self) -> ArrayArg<R> {
         // SAFETY: the handle was made for this many words.

@@ -1,5 +1,5 @@
 //! Trees on a GPU: histograms and partitions of rows, written once for CUDA and Vulkan, with the
-//! same sums as on the CPU, bit by bit. Knows rows and bins; which split to take is not its business.
+//! same sums as on the CPU, bit by bit. Knows rows, bins and which cuts may be the best; the host decides between those.
 
 pub(in crate::trees) mod buffer;
 mod error;
@@ -10,12 +10,16 @@ mod orders;
 mod partition;
 mod records;
 mod rows;
+mod scores;
+mod search;
 mod store;
 mod tasks;
 
 pub use error::GpuError;
+pub use histogram::GpuHistogram;
 pub use orders::{Done, Order};
 pub use rows::GpuRows;
+pub use search::{Found, Question};
 pub use store::open;
 #[cfg(test)]
 pub(super) use store::shared;

@@ -1,8 +1,8 @@
 use std::ops::Range;
 
-use super::super::histogram::Histogram;
 use super::super::layout::Layout;
 use super::super::rows::Side;
+use super::super::store::NodeHistogram;
 use super::GpuError;
 
 /// A split to be carried out.
@@ -22,12 +22,12 @@ pub struct Order {
 
 /// What came of a split. In the other buffer, the left rows are now the first `n_left` of the same
 /// stretch and the right ones the rest.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Default)]
 pub struct Done {
     /// Rows that went left.
     pub n_left: usize,
     /// Histogram of the wanted side.
-    pub histogram: Option<Histogram>,
+    pub histogram: Option<NodeHistogram>,
 }
 
 impl Order {

@@ -1,21 +1,26 @@
-use std::ops::Range;
+use std::ops::{Add, Range};
 
 use cubecl::client::ComputeClient;
 use cubecl::features::AtomicUsage;
 use cubecl::ir::{ElemType, StorageType, Type, UIntKind};
 use cubecl::prelude::Runtime;
 
-use super::super::gradient::Record;
+use super::super::gradient::{Draw, Record, Units};
 use super::super::histogram::{Histogram, Sums};
 use super::super::layout::Layout;
+use super::super::loss::RowScores;
 use super::super::rows::Side;
+use super::super::split::Regularisation;
+use super::super::store::NodeHistogram;
 use super::buffer::Buffer;
 use super::guard::guarded;
-use super::histogram::{Node, Part, histograms, sums};
+use super::histogram::{GpuHistogram, Node, Part, bins, histograms, sums};
 use super::matrix::GpuMatrix;
 use super::orders::check_stretch;
 use super::partition::partition;
 use super::records::{Leaf, Records};
+use super::scores::Scores;
+use super::search::{Found, Question, Search, search, subtract};
 use super::{Done, GpuError, Order};
 
 /// The rows of a tree under construction on a GPU.
@@ -27,12 +32,18 @@ pub struct GpuRows<R: Runtime> {
     client: ComputeClient<R>,
     matrix: GpuMatrix,
     records: Records,
+    /// Where histograms stay on the device.
+    search: Option<Search>,
+    /// Where raw scores do.
+    scores: Option<Scores>,
     /// Last, so that what the fields above held is free by then.
     _cleanup: Cleanup<R>,
 }
 
 /// Bytes of histograms that are computed and downloaded at once, unless a single one is larger.
 const HISTOGRAM_BYTES_MAX: u64 = 1 << 28;
+/// Nodes that are looked through at once: cuts of so many are a megabyte.
+const QUESTIONS_MAX: usize = 1_024;
 /// Shared memory of a workgroup of the histogram, which needs most.
 const SHARED_BYTES: usize = 16_384;
 
@@ -54,7 +65,14 @@ impl<R: Runtime> GpuRows<R> {
             });
             made.map_err(|error| GpuError::Device { reason: error.to_string() })?
         })?;
-        Ok(Self { _cleanup: Cleanup(client.clone()), client, matrix, records })
+        Ok(Self { _cleanup: Cleanup(client.clone()), client, matrix, records, search: None, scores: None })
+    }
+
+    /// From now on histograms stay on the device, which looks through them for splits by the places of which `is_cut`
+    /// says that they are cut between bins and without further conditions.
+    pub fn keep_histograms(&mut self, is_cut: impl Fn(usize) -> bool) -> Result<(), GpuError> {
+        self.search = Some(guarded(|| Ok(Search::new(&self.client, &self.matrix.layout, is_cut)))?);
+        Ok(())
     }
 
     /// Rows of the matrix.
@@ -77,15 +95,99 @@ impl<R: Runtime> GpuRows<R> {
         })
     }
 
+    /// From now on these rows' raw scores are on the device.
+    pub fn take_scores(&mut self, rows: &RowScores<'_>, stretch: Range<usize>) -> Result<(), GpuError> {
+        let client = &self.client;
+        self.scores = Some(guarded(|| {
+            let made = client.memory_persistent_allocation((), |()| Scores::upload(client, rows, stretch));
+            made.map_err(|error| GpuError::Device { reason: error.to_string() })
+        })?);
+        Ok(())
+    }
+
+    /// Whether raw scores are on the device.
+    pub fn has_scores(&self) -> bool {
+        self.scores.is_some()
+    }
+
+    /// Largest gradient, by size, and hessian of the scores on the device.
+    pub fn largest(&self) -> Result<[f32; 2], GpuError> {
+        guarded(|| self.scores()?.largest(&self.client))
+    }
+
+    /// Begins a tree with the gradients of the scores on the device, in levels of these scales. `first_row` is the number
+    /// of the first row here among all.
+    pub fn quantise(&mut self, draw: Draw, scales: [f32; 2], first_row: usize) -> Result<(), GpuError> {
+        guarded(|| {
+            self.scores()?.quantise(&self.client, &self.records, (draw, scales), first_row);
+            Ok(())
+        })
+    }
+
+    /// Adds to each row's score on the device the value of the leaf it ended in.
+    pub fn add_to_scores(&mut self, leaves: &[(Range<usize>, usize, f32)]) -> Result<(), GpuError> {
+        let bits =
+            |(rows, parity, value): &(Range<usize>, usize, f32)| (rows.clone(), *parity, value.to_bits());
+        let leaves = self.leaves(&leaves.iter().map(bits).collect::<Vec<_>>())?;
+        guarded(|| {
+            self.records.add(&self.client, &leaves, self.scores()?.raw());
+            Ok(())
+        })
+    }
+
+    fn scores(&self) -> Result<&Scores, GpuError> {
+        self.scores.as_ref().ok_or_else(|| GpuError::Input { what: "no scores are on the device".into() })
+    }
+
     /// Sums over a stretch of records.
     pub fn histogram(&self, rows: Range<usize>, parity: usize) -> Result<Histogram, GpuError> {
         check_stretch(&rows, parity, self.n_rows())?;
         guarded(|| {
-            let placed = Buffer::upload(&self.client, vec![0; 2]);
-            let nodes = [Node { rows, parity, part: Part::Whole }];
-            let limbs = histograms(&self.client, &self.matrix, &self.records, &nodes, &placed);
-            let limbs = limbs.download(&self.client)?;
+            let limbs = self.limbs(rows, parity).download(&self.client)?;
             Ok(sums(&limbs, self.matrix.layout.n_bins).pop().unwrap_or_default())
+        })
+    }
+
+    fn limbs(&self, rows: Range<usize>, parity: usize) -> Buffer {
+        let placed = Buffer::upload(&self.client, vec![0; 2]);
+        let nodes = [Node { rows, parity, part: Part::Whole }];
+        histograms(&self.client, &self.matrix, &self.records, &nodes, &placed)
+    }
+
+    /// Sums over all rows at the start of a tree, in total and by bin.
+    pub fn root(&self) -> Result<(Sums, NodeHistogram), GpuError> {
+        let GpuMatrix { layout, n_rows, .. } = &self.matrix;
+        if self.search.is_none() {
+            let histogram = self.histogram(0..*n_rows, 0)?;
+            return Ok((histogram.total(layout), NodeHistogram::Here(histogram)));
+        }
+        guarded(|| {
+            let histogram = GpuHistogram::new(&self.limbs(0..*n_rows, 0), 0, layout.n_bins);
+            let first = layout.slots.first().map(|slot| histogram.slice(slot.first_bin, slot.n_bins));
+            let limbs = first.map_or(Ok(Vec::new()), |first| first.download(&self.client))?;
+            let total = bins(&limbs).into_iter().fold(Sums::default(), Sums::add);
+            Ok((total, NodeHistogram::There(histogram)))
+        })
+    }
+
+    /// What can be the best split of nodes whose histograms were kept.
+    pub fn search(
+        &self,
+        penalised: (Units, &Regularisation),
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Found>, GpuError> {
+        let Some(kept) = &self.search else { return Ok(Vec::new()) };
+        let found = |questions: &[Question<'_>]| {
+            guarded(|| search(&self.client, kept, &self.matrix.layout, penalised, questions))
+        };
+        questions.chunks(QUESTIONS_MAX).map(found).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    }
+
+    /// Turns the kept histogram of a whole into that of what a part leaves.
+    pub fn subtract(&self, whole: &GpuHistogram, part: &GpuHistogram) -> Result<(), GpuError> {
+        guarded(|| {
+            subtract(&self.client, whole, part);
+            Ok(())
         })
     }
 
@@ -97,7 +199,7 @@ impl<R: Runtime> GpuRows<R> {
         }
         guarded(|| {
             let placed = partition(&self.client, &self.matrix, &self.records, orders);
-            let mut done = vec![Done::default(); orders.len()];
+            let mut done: Vec<Done> = orders.iter().map(|_| Done::default()).collect();
             let n_bins = self.matrix.layout.n_bins;
             let at_once = self.histograms_at_once();
             let wanted: Vec<usize> = (0..orders.len()).filter(|&i| orders[i].build.is_some()).collect();
@@ -105,14 +207,21 @@ impl<R: Runtime> GpuRows<R> {
             for wanted in wanted.chunks(at_once) {
                 let nodes: Vec<Node> = wanted.iter().map(|&order| child(orders, order)).collect();
                 let limbs = histograms(&self.client, &self.matrix, &self.records, &nodes, &placed);
+                if self.search.is_some() {
+                    for (number, &order) in wanted.iter().enumerate() {
+                        let kept = GpuHistogram::new(&limbs, number, n_bins);
+                        done[order].histogram = Some(NodeHistogram::There(kept));
+                    }
+                    continue;
+                }
                 let mut both = Buffer::download_all(&self.client, &[&placed, &limbs])?;
                 let limbs = both.pop().unwrap_or_default();
                 for (&order, histogram) in wanted.iter().zip(sums(&limbs, n_bins)) {
-                    done[order].histogram = Some(histogram);
+                    done[order].histogram = Some(NodeHistogram::Here(histogram));
                 }
                 counts = both.pop().unwrap_or_default();
             }
-            if wanted.is_empty() {
+            if counts.is_empty() {
                 counts = placed.download(&self.client)?;
             }
             done.iter_mut().zip(counts.chunks(2)).for_each(|(done, counts)| done.n_left = counts[0] as usize);
@@ -127,6 +236,12 @@ impl<R: Runtime> GpuRows<R> {
 
     /// The leaf of each row, from the leaves' stretches of records. Together they have all rows.
     pub fn assign(&self, leaves: &[(Range<usize>, usize, u32)]) -> Result<Vec<u32>, GpuError> {
+        let leaves = self.leaves(leaves)?;
+        guarded(|| self.records.assign(&self.client, &leaves))
+    }
+
+    /// Checked; all rows are in them.
+    fn leaves(&self, leaves: &[(Range<usize>, usize, u32)]) -> Result<Vec<Leaf>, GpuError> {
         for (rows, parity, _) in leaves {
             check_stretch(rows, *parity, self.n_rows())?;
         }
@@ -134,11 +249,10 @@ impl<R: Runtime> GpuRows<R> {
         if n_rows != self.n_rows() {
             return Err(GpuError::Input { what: format!("leaves with {n_rows} of {} rows", self.n_rows()) });
         }
-        let leaves: Vec<Leaf> = leaves
+        Ok(leaves
             .iter()
             .map(|(rows, parity, value)| Leaf { rows: rows.clone(), parity: *parity, value: *value })
-            .collect();
-        guarded(|| self.records.assign(&self.client, &leaves))
+            .collect())
     }
 
     /// Records of a stretch.

@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::ops::{Add, Range};
 
 use burn::DispatchDevice;
 use cubecl::client::ComputeClient;
@@ -8,19 +8,24 @@ use cubecl::wgpu::WgpuRuntime;
 use rayon::prelude::*;
 
 use super::guard::guarded;
-use super::{GpuError, GpuRows, Order};
+use super::{Found, GpuError, GpuRows, Order, Question};
 use crate::device::{self, Device, DeviceChoice, DeviceError};
-use crate::trees::learner::gradient::{Draw, Gradients, Record, Units, quantise};
-use crate::trees::learner::histogram::Histogram;
+use crate::trees::learner::gradient::{Draw, Gradients, Record, Units, quantise, scales};
+use crate::trees::learner::grow::Growth;
+use crate::trees::learner::histogram::Sums;
+use crate::trees::learner::loss::RowScores;
 use crate::trees::learner::matrix::BinnedMatrix;
 use crate::trees::learner::rows::{Done as RowDone, Order as RowOrder, Segments};
-use crate::trees::learner::store::RowStore;
+use crate::trees::learner::split::Regularisation;
+use crate::trees::learner::store::{Added, NodeHistogram, Root, RowStore};
 use crate::trees::learner::tree::Leaf;
 
-/// Rows on one GPU or shared by several, whose integer sums add up to the same histograms. Gradients are computed and
-/// quantised on the host, whose arithmetic has one answer, and go up once for each tree.
+/// Rows on one GPU or shared by several, whose integer sums add up to the same histograms; those come to the host to be
+/// added, one GPU's stay where they are. Raw scores are on the devices where the loss has one answer on all of them; else
+/// gradients are computed and quantised on the host, and go up once for each tree.
 struct GpuStore<R: Runtime> {
     shares: Vec<Share<R>>,
+    /// Of all rows, where the host computes gradients.
     records: Vec<Record>,
 }
 
@@ -30,11 +35,11 @@ struct Share<R: Runtime> {
     rows: GpuRows<R>,
 }
 
-/// Puts a matrix on `n_gpus` devices, from this one on; `None` where it is the CPU.
+/// Puts a matrix on the devices from this one on that are to grow trees; `None` where it is the CPU.
 pub fn open(
     matrix: &BinnedMatrix,
+    growth: &Growth,
     device: Device,
-    n_gpus: usize,
 ) -> Result<Option<Box<dyn RowStore>>, GpuError> {
     if device == Device::Cpu {
         return Ok(None);
@@ -45,11 +50,11 @@ pub fn open(
         Device::Cuda(index) => Device::Cuda(index + i),
         Device::Vulkan(index) => Device::Vulkan(index + i),
     };
-    for i in 1..n_gpus {
+    for i in 1..growth.n_gpus() {
         device::choose(DeviceChoice::Fixed(next(i))).map_err(missing)?;
     }
     let (mut cuda, mut vulkan) = (Vec::new(), Vec::new());
-    for device in (0..n_gpus).map(|i| next(i).burn()) {
+    for device in (0..growth.n_gpus()).map(|i| next(i).burn()) {
         match device {
             DispatchDevice::Cuda(device) => cuda.push(device),
             DispatchDevice::Vulkan(device) => vulkan.push(device),
@@ -57,21 +62,23 @@ pub fn open(
         }
     }
     if !cuda.is_empty() {
-        return shared(matrix, guarded(|| Ok(cuda.iter().map(CudaRuntime::client).collect()))?).map(Some);
+        return shared(matrix, growth, guarded(|| Ok(cuda.iter().map(CudaRuntime::client).collect()))?)
+            .map(Some);
     }
-    shared(matrix, guarded(|| Ok(vulkan.iter().map(WgpuRuntime::client).collect()))?).map(Some)
+    shared(matrix, growth, guarded(|| Ok(vulkan.iter().map(WgpuRuntime::client).collect()))?).map(Some)
 }
 
 /// Puts a matrix on the devices of these clients, each with its share of the rows.
 pub(in super::super) fn shared<R: Runtime>(
     matrix: &BinnedMatrix,
+    growth: &Growth,
     clients: Vec<ComputeClient<R>>,
 ) -> Result<Box<dyn RowStore>, GpuError> {
-    Ok(Box::new(GpuStore::new(matrix, clients)?))
+    Ok(Box::new(GpuStore::new(matrix, growth, clients)?))
 }
 
 impl<R: Runtime> GpuStore<R> {
-    fn new(matrix: &BinnedMatrix, clients: Vec<ComputeClient<R>>) -> Result<Self, GpuError> {
+    fn new(matrix: &BinnedMatrix, growth: &Growth, clients: Vec<ComputeClient<R>>) -> Result<Self, GpuError> {
         let (n_rows, stride) = (matrix.n_rows(), matrix.layout.stride);
         let share = n_rows.div_ceil(clients.len()).max(1);
         let firsts = (0..n_rows).step_by(share);
@@ -80,8 +87,35 @@ impl<R: Runtime> GpuStore<R> {
             let bins = &matrix.data()[all.start * stride..all.end * stride];
             Ok(Share { rows: GpuRows::new(client, matrix.layout.clone(), bins)?, all })
         };
-        let shares = firsts.zip(clients).map(open).collect::<Result<_, GpuError>>()?;
-        Ok(Self { shares, records: vec![Record::default(); n_rows] })
+        let mut shares = firsts.zip(clients).map(open).collect::<Result<Vec<_>, GpuError>>()?;
+        if let ([only], true) = (shares.as_mut_slice(), growth.is_plain()) {
+            only.rows.keep_histograms(|place| growth.is_cut(place))?;
+        }
+        Ok(Self { shares, records: Vec::new() })
+    }
+
+    fn n_rows(&self) -> usize {
+        self.shares.last().map_or(0, |share| share.all.end)
+    }
+
+    /// Gradients of scores that are on the devices, or go there for the first tree.
+    fn start_from_scores(&mut self, draw: Draw, rows: &RowScores<'_>) -> Result<Option<Units>, GpuError> {
+        let take = |share: &mut Share<R>| {
+            let is_there = share.rows.has_scores();
+            if is_there { Ok(()) } else { share.rows.take_scores(rows, share.all.clone()) }
+        };
+        self.shares.par_iter_mut().try_for_each(take)?;
+        let largest = self.each(|share| share.rows.largest())?;
+        // Bits of numbers that are not negative have their order, and NaN is above all.
+        let largest =
+            [0, 1].map(|i| largest.iter().map(|of| of[i].to_bits()).max().map_or(0.0, f32::from_bits));
+        if !largest.iter().all(|number| number.is_finite()) {
+            return Ok(None);
+        }
+        let (scales, units) = scales(largest);
+        let quantise = |share: &mut Share<R>| share.rows.quantise(draw, scales, share.all.start);
+        self.shares.par_iter_mut().try_for_each(quantise)?;
+        Ok(Some(units))
     }
 
     /// What each share answers, all at work at the same time.
@@ -131,20 +165,27 @@ impl<R: Runtime> Share<R> {
 
 impl<R: Runtime> RowStore for GpuStore<R> {
     fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
+        if let Some(rows) = loss.rows() {
+            return self.start_from_scores(draw, &rows);
+        }
+        self.records.resize(self.n_rows(), Record::default());
         let Some(units) = quantise(&mut self.records, draw.seed, loss) else { return Ok(None) };
         // Rows that do not take part weigh nothing.
         let pair = |record: &Record| if draw.takes(record.row) { record.pair } else { 0 };
         let records = &self.records;
-        let start =
-            |share: &mut Share<R>| share.rows.start(records[share.all.clone()].iter().map(pair).collect());
+        let start = |share: &mut Share<R>| {
+            share.rows.start(records[share.all.clone()].par_iter().map(pair).collect())
+        };
         self.shares.par_iter_mut().try_for_each(start)?;
         Ok(Some(units))
     }
 
-    fn root(&mut self, _: &BinnedMatrix) -> Result<(Segments, Histogram), GpuError> {
-        let all = self.shares.iter().map(|share| share.all.clone()).collect();
-        let histograms = self.each(|share| share.rows.histogram(0..share.all.len(), 0))?;
-        Ok((all, sum(histograms).unwrap_or_default()))
+    fn root(&mut self, _: &BinnedMatrix) -> Result<Root, GpuError> {
+        let segments = self.shares.iter().map(|share| share.all.clone()).collect();
+        let (totals, histograms): (Vec<Sums>, Vec<NodeHistogram>) =
+            self.each(|share| share.rows.root())?.into_iter().unzip();
+        let histogram = sum(histograms).ok_or_else(|| GpuError::Input { what: "no rows".into() })?;
+        Ok(Root { segments, total: totals.into_iter().fold(Sums::default(), Sums::add), histogram })
     }
 
     fn split(&mut self, matrix: &BinnedMatrix, orders: &[RowOrder]) -> Result<Vec<RowDone>, GpuError> {
@@ -166,13 +207,42 @@ impl<R: Runtime> RowStore for GpuStore<R> {
         Ok(orders.iter().map(join).collect())
     }
 
-    fn add_values(&self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<(), GpuError> {
+    fn add_values(&mut self, leaves: &[Leaf], values: &[f32], to: &mut [f32]) -> Result<Added, GpuError> {
+        if self.shares.iter().all(|share| share.rows.has_scores()) {
+            let add = |share: &mut Share<R>| {
+                let stretch = |leaf: &Leaf| (share.stretch(&leaf.segments), leaf.parity, values[leaf.node]);
+                let leaves: Vec<_> = leaves.iter().map(stretch).collect();
+                share.rows.add_to_scores(&leaves)
+            };
+            self.shares.par_iter_mut().try_for_each(add)?;
+            return Ok(Added::OnDevice);
+        }
         let nodes = self.each(|share| {
             let stretch = |leaf: &Leaf| (share.stretch(&leaf.segments), leaf.parity, leaf.node as u32);
             share.rows.assign(&leaves.iter().map(stretch).collect::<Vec<_>>())
         })?;
-        to.iter_mut().zip(nodes.into_iter().flatten()).for_each(|(to, node)| *to += values[node as usize]);
-        Ok(())
+        let nodes = nodes.concat();
+        to.par_iter_mut().zip(nodes).for_each(|(to, node)| *to += values[node as usize]);
+        Ok(Added::Here)
+    }
+
+    fn subtract(&self, whole: NodeHistogram, part: &NodeHistogram) -> Result<NodeHistogram, GpuError> {
+        match (whole, part, self.shares.as_slice()) {
+            (NodeHistogram::There(whole), NodeHistogram::There(part), [only]) => {
+                only.rows.subtract(&whole, part)?;
+                Ok(NodeHistogram::There(whole))
+            }
+            (whole, part, _) => whole.less(part),
+        }
+    }
+
+    fn search(
+        &self,
+        penalised: (Units, &Regularisation),
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Found>, GpuError> {
+        let found = self.each(|share| share.rows.search(penalised, questions))?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
@@ -184,9 +254,12 @@ impl<R: Runtime> RowStore for GpuStore<R> {
     }
 }
 
-fn sum(histograms: impl IntoIterator<Item = Histogram>) -> Option<Histogram> {
+/// Histograms of several devices are all here.
+fn sum(histograms: impl IntoIterator<Item = NodeHistogram>) -> Option<NodeHistogram> {
     histograms.into_iter().reduce(|mut a, b| {
-        a.add(&b);
+        if let (NodeHistogram::Here(a), NodeHistogram::Here(b)) = (&mut a, &b) {
+            a.add(b);
+        }
         a
     })
 }

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use cubecl::CubeDim;
 use cubecl::client::ComputeClient;
-use cubecl::prelude::Runtime;
+use cubecl::prelude::{ArrayArg, Runtime};
 
 use super::super::buffer::Buffer;
 use super::super::matrix::GpuMatrix;
@@ -35,7 +35,39 @@ const CUBES: usize = 4_096;
 const CHUNK_ROWS_MIN: usize = 8_192;
 /// Rows whose 32-bit sums cannot overflow.
 const CHUNK_ROWS_MAX: usize = 65_536;
-const LIMBS: usize = 4;
+pub(in super::super) const LIMBS: usize = 4;
+
+/// A histogram on the device, in limbs.
+#[derive(Clone)]
+pub struct GpuHistogram {
+    /// With those of other nodes.
+    limbs: Buffer,
+    first_bin: usize,
+    n_bins: usize,
+}
+
+impl GpuHistogram {
+    pub(in super::super) fn new(limbs: &Buffer, number: usize, n_bins: usize) -> Self {
+        Self { limbs: limbs.clone(), first_bin: number * n_bins, n_bins }
+    }
+
+    pub(in super::super) fn arg<R: Runtime>(&self) -> ArrayArg<R> {
+        self.limbs.arg()
+    }
+
+    pub(in super::super) fn first_bin(&self) -> usize {
+        self.first_bin
+    }
+
+    pub(in super::super) fn n_bins(&self) -> usize {
+        self.n_bins
+    }
+
+    /// Limbs of some bins.
+    pub(in super::super) fn slice(&self, first: usize, n_bins: usize) -> Buffer {
+        self.limbs.slice((self.first_bin + first) * LIMBS, n_bins * LIMBS)
+    }
+}
 
 /// Histograms of nodes, one after the other, in limbs. `placed` has the rows that went left and right
 /// by each order.
@@ -117,15 +149,12 @@ pub(in super::super) fn histograms<R: Runtime>(
 
 /// Sums of downloaded limbs, `n_bins` to a histogram.
 pub(in super::super) fn sums(limbs: &[u32], n_bins: usize) -> Vec<Histogram> {
-    let joined = |low: u32, high: u32| (u64::from(high) << 32 | u64::from(low)) as i64;
-    limbs
-        .chunks_exact(n_bins * LIMBS)
-        .map(|limbs| {
-            let limbs = limbs.as_chunks().0.iter();
-            let bins = limbs.map(|&[a, b, c, d]| Sums { gradient: joined(a, b), hessian: joined(c, d) });
-            Histogram { bins: bins.collect() }
-        })
-        .collect()
+    limbs.chunks_exact(n_bins * LIMBS).map(|limbs| Histogram { bins: bins(limbs) }).collect()
+}
+
+/// Sums of downloaded limbs.
+pub(in super::super) fn bins(limbs: &[u32]) -> Vec<Sums> {
+    limbs.as_chunks().0.iter().map(|words| Sums::from_words(*words)).collect()
 }
 
 impl Node {

@@ -8,5 +8,6 @@ pub(super) mod reference;
 mod tests;
 mod tile;
 
-pub(super) use launch::{Node, Part, histograms, sums};
+pub use launch::GpuHistogram;
+pub(super) use launch::{LIMBS, Node, Part, bins, histograms, sums};
 pub(super) use tile::{DIRECT_BINS_MIN, GROUP_WORDS, Group, TILE_BINS, Tile, group_table, tile_table};

@@ -33,7 +33,7 @@ fn agrees(data: &Data, orders: &[Order]) {
     let all = records(data);
     for (order, done) in orders.iter().zip(done) {
         let (left, right) = partition(&data.layout, &data.bins, &all, order);
-        assert_eq!((done.n_left, &done.histogram), (left.len(), &None), "{:?}", order.rows);
+        assert_eq!((done.n_left, done.histogram.is_none()), (left.len(), true), "{:?}", order.rows);
         let middle = order.rows.start + done.n_left;
         assert_eq!(sorted(rows.records(order.rows.start..middle, 1).unwrap()), left);
         assert_eq!(sorted(rows.records(middle..order.rows.end, 1).unwrap()), right);

@@ -57,6 +57,17 @@ impl Records {
         client: &ComputeClient<R>,
         leaves: &[Leaf],
     ) -> Result<Vec<u32>, GpuError> {
+        let of_row = Buffer::empty(client, self.n_rows);
+        self.give(client, leaves, &of_row, false);
+        of_row.download(client)
+    }
+
+    /// Adds the value of each row's leaf, the bits of a number, to the row's number.
+    pub fn add<R: Runtime>(&self, client: &ComputeClient<R>, leaves: &[Leaf], to: &Buffer) {
+        self.give(client, leaves, to, true);
+    }
+
+    fn give<R: Runtime>(&self, client: &ComputeClient<R>, leaves: &[Leaf], of_row: &Buffer, adds: bool) {
         let tasks = Tasks::new(leaves.iter().map(|leaf| leaf.rows.len()).enumerate(), ASSIGN_ROWS);
         let described = leaves.iter().flat_map(|leaf| {
             let [first, end, base] = stretch(&leaf.rows, leaf.parity, self.n_rows);
@@ -65,7 +76,6 @@ impl Records {
         let described = Buffer::upload(client, described.collect());
         let (cubes, n_tasks) = (tasks.grid(1), tasks.len() as u32);
         let task_words = Buffer::upload(client, tasks.words);
-        let of_row = Buffer::empty(client, self.n_rows);
         // SAFETY: leaves lie within the buffers, and records name rows below `n_rows`.
         unsafe {
             assign::launch_unchecked::<R>(
@@ -78,9 +88,9 @@ impl Records {
                 n_tasks,
                 ASSIGN_ROWS as u32,
                 of_row.arg(),
+                adds,
             );
         }
-        of_row.download(client)
     }
 
     /// Records of a stretch.

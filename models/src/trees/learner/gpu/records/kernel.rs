@@ -21,8 +21,8 @@ pub(super) fn reset(records: &mut RecordArrays, pairs: &Array<u32>) {
     }
 }
 
-/// Gives each row of some leaves its leaf. A leaf is four words: first record, end, where its buffer
-/// begins, and the value to give.
+/// Gives each row of some leaves its leaf's value, or adds it to the number the row has. A leaf is four words: first
+/// record, end, where its buffer begins, and the value.
 #[cube(launch_unchecked)]
 pub(super) fn assign(
     records: &RecordArrays,
@@ -30,7 +30,8 @@ pub(super) fn assign(
     tasks: &Array<u32>,
     n_tasks: u32,
     chunk_rows: u32,
-    leaf_of_row: &mut Array<u32>,
+    of_row: &mut Array<u32>,
+    #[comptime] adds: bool,
 ) {
     let task = CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X;
     if task < n_tasks {
@@ -42,7 +43,13 @@ pub(super) fn assign(
             let at = first + step * CUBE_DIM + UNIT_POS;
             if at < end {
                 let row = records.rows[(leaves[leaf + 2] + at) as usize];
-                leaf_of_row[row as usize] = leaves[leaf + 3];
+                let value = leaves[leaf + 3];
+                if comptime!(adds) {
+                    let sum = f32::reinterpret(of_row[row as usize]) + f32::reinterpret(value);
+                    of_row[row as usize] = u32::reinterpret(sum);
+                } else {
+                    of_row[row as usize] = value;
+                }
             }
         }
     }
