@@ -49,7 +49,9 @@ fn a_missing_source_and_an_unknown_model_have_their_exit_codes() {
     let file = "name = \"x\"\n[source]\nkind = \"files\"\npath = \"x.csv\"\n[schema]\nlabel = \"y\"\n";
     let path = desk.write("pipeline.toml", file);
     desk.cupola(&["run", &path, "--device", "cpu"]).refused(4, &["x.csv"]);
-    desk.cupola(&["predict", "nobody", "x.csv", "-o", "y.csv"]).refused(8, &["nobody"]);
+    desk.cupola(&["predict", "nobody", "x.csv", "-o", "y.csv"])
+        .refused(8, &["nobody", "home/models", "--home"]);
+    desk.cupola(&["serve", &path]).refused(10, &["home/models", "--home"]);
     desk.cupola(&["run", &path, "--device", "tpu"]).refused(3, &["tpu"]);
 }
 

@@ -120,7 +120,7 @@ pub enum RegistryError {
     UnknownModel {
         /// Name asked for.
         name: String,
-        /// Where it was looked for.
+        /// Where it was looked for, and how to look elsewhere.
         registry: String,
         /// Names that are there.
         known: String,
