@@ -33,6 +33,7 @@ fn a_wrong_key_is_shown_in_the_file_with_the_nearest_known_name() {
     let done = desk.cupola(&["validate", &path]);
     done.refused(3, &["lerning_rate", "learning_rate"]);
     assert!(done.err.contains("pipeline.toml:6"), "{}", done.err);
+    assert_eq!(done.err.matches("batch_rows").count(), 1, "known keys are listed once: {}", done.err);
 }
 
 #[test]
