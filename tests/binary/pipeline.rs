@@ -12,9 +12,13 @@ fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
     let second = desk.ok(&["run", &pipeline, "--device", "cpu"]);
     assert_eq!(second.err.matches("unchanged").count(), 6, "nothing changed, so nothing runs again");
 
-    let scores = desk.text("scores.csv");
-    desk.ok(&["predict", "card-fraud", &desk.text("data/transactions.parquet"), "-o", &scores]);
-    assert_eq!(desk.read("scores.csv").lines().count(), 20_001, "a line per row and the header");
+    let (scores, data) = (desk.text("scores.csv"), desk.text("data/transactions.parquet"));
+    desk.ok(&["predict", "card-fraud", &data, "-o", &scores, "--keep", "amount,channel"]);
+    let written = desk.read("scores.csv");
+    assert_eq!(written.lines().count(), 20_001, "a line per row and the header");
+    assert!(written.starts_with("row,transaction_id,amount,channel,score,label\n"), "the key is kept");
+    desk.cupola(&["predict", "card-fraud", &data, "-o", &scores, "--keep", "amuont"])
+        .refused(4, &["no column `amuont`", "did you mean `amount`?", "terminal_id"]);
 
     let server = desk.serve(&pipeline);
     desk.score_of_both_ways(&server);

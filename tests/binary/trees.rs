@@ -88,14 +88,13 @@ fn a_ranking_is_trained_on_lists_and_scores_rows() {
     let ndcg = run.out.split_once("ndcg_at_10").unwrap().1;
     let ndcg: f64 = ndcg.split_whitespace().next().unwrap().parse().unwrap();
     assert!(ndcg > 0.95, "{}", run.out);
-    let request = desk.write("new.csv", "price,colour,wanted\n20,red,red\n20,blue,red\n70,red,red\n");
+    let request =
+        desk.write("new.csv", "price,session,colour,wanted\n20,a,red,red\n20,a,blue,red\n70,a,red,red\n");
     desk.ok(&["predict", "offers", &request, "-o", &desk.text("scores.csv")]);
-    let scores: Vec<f64> = desk
-        .read("scores.csv")
-        .lines()
-        .skip(1)
-        .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
-        .collect();
+    let written = desk.read("scores.csv");
+    assert!(written.starts_with("row,session,score\n2,a,"), "{written}");
+    let scores: Vec<f64> =
+        written.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
     assert!(scores[0] > scores[2] && scores[2] > scores[1], "{scores:?}");
 
     desk.cupola(&["run", &pipeline, "--set", "model.kind=\"mlp\""]).refused(3, &["a network does not rank"]);
