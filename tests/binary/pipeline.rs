@@ -20,11 +20,34 @@ fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
     desk.cupola(&["predict", "card-fraud", &data, "-o", &scores, "--keep", "amuont"])
         .refused(4, &["no column `amuont`", "did you mean `amount`?", "terminal_id"]);
 
+    runs_are_listed_shown_and_compared(&desk);
+
     let server = desk.serve(&pipeline);
     desk.score_of_both_ways(&server);
     let (status, reply) = server.predict("card-fraud", r#"{"amount":"much"}"#);
     assert_eq!(status, 422, "{reply}");
     assert!(reply.to_string().contains("amount"), "{reply}");
+}
+
+/// Two runs of one version, the second of which found everything done.
+fn runs_are_listed_shown_and_compared(desk: &Desk) {
+    let list = desk.ok(&["runs", "list"]).out;
+    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    for line in &lines[1..] {
+        assert_eq!(line[3..7], ["card-fraud", "mlp", "1", "champion"], "{list}");
+    }
+    let [second, first] = [lines[1][0], lines[2][0]];
+    let shown = desk.ok(&["runs", "show", second]).out;
+    assert_eq!(shown.matches(" s  reused  ").count(), 6, "{shown}");
+    for part in ["model: mlp, version 1 champion", "report.html", "profile.html"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    assert_eq!(desk.ok(&["runs", "show", first]).out.matches(" s  done ").count(), 6);
+    let compared = desk.ok(&["runs", "compare", first, second]).out;
+    let head: Vec<&str> = compared.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(head, ["run", first, second]);
+    desk.cupola(&["runs", "show", "zzz"]).refused(2, &["no run zzz"]);
 }
 
 #[test]
