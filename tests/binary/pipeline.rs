@@ -51,6 +51,25 @@ fn runs_are_listed_shown_and_compared(desk: &Desk) {
 }
 
 #[test]
+fn identifiers_among_the_features_are_named_until_they_are_excluded() {
+    let desk = Desk::new();
+    let rows: String = (0..300).map(|i| format!("c-{i},{},{}\n", i % 7, i % 2)).collect();
+    desk.write("x.csv", format!("code,n,y\n{rows}"));
+    let file = "name = \"x\"\n[source]\nkind = \"files\"\npath = \"x.csv\"\n[schema]\nlabel = \"y\"\n";
+    let path = desk.write("pipeline.toml", file);
+    let run = ["run", &path, "--device", "cpu", "--to", "prepare"];
+    let first = desk.ok(&run);
+    assert_eq!(first.err.matches("exclude = [\"code\"]").count(), 1, "{}", first.err);
+    assert!(desk.read_found("profile.html").contains("string · feature"));
+
+    desk.write("pipeline.toml", format!("{file}[features]\nexclude = [\"code\"]\n"));
+    let second = desk.ok(&run);
+    assert!(!second.err.contains("exclude"), "{}", second.err);
+    assert_eq!(second.err.matches("unchanged").count(), 2, "the clean table is the same: {}", second.err);
+    assert!(desk.read_found("profile.html").contains("string · not used"));
+}
+
+#[test]
 fn a_wrong_key_is_shown_in_the_file_with_the_nearest_known_name() {
     let desk = Desk::new();
     let path = desk.write(
