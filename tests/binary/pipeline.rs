@@ -21,6 +21,13 @@ fn a_pipeline_runs_resumes_scores_files_and_serves_the_same_scores() {
         .refused(4, &["no column `amuont`", "did you mean `amount`?", "terminal_id"]);
 
     runs_are_listed_shown_and_compared(&desk);
+    let report = desk.read_found("report.html");
+    for part in
+        ["<code>mlp</code>, version 1 (champion)", "Decision threshold", ">taken for true<", ">epoch</text>"]
+    {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    assert_eq!(report.matches("stroke-dasharray").count(), 1, "the calibration has a diagonal");
 
     let server = desk.serve(&pipeline);
     desk.score_of_both_ways(&server);

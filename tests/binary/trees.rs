@@ -34,7 +34,10 @@ fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
 
     let report = support::find(&desk.path("home"), &|name| name == "report.html").unwrap();
     let report = std::fs::read_to_string(report).unwrap();
-    assert!(report.contains("<th>gain</th>") && report.contains("amount"), "{report}");
+    for part in ["<th>gain</th>", "amount", "<code>gbdt</code>, version 1 (champion)", ">round</text>"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    assert!(!report.contains("epoch"), "{report}");
 
     let more = desk.ok(&["run", &pipeline, "--device", "cpu", "--set", "model.continue_from=\"champion\""]);
     assert!(more.out.contains("version 2"), "{}", more.out);

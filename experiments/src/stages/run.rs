@@ -112,9 +112,10 @@ pub fn run(loaded: &LoadedPipeline, options: &RunOptions<'_>) -> Result<RunOutco
         registered: None,
     };
     stages(&context, options.to, &mut outcome)?;
-    let is_kept = outcome.stages.iter().any(|stage| stage.stage == Stage::Evaluate && stage.reused);
-    if let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| !is_kept) {
-        report::write(&context, evaluated, &outcome)?;
+    // The report of kept results is about the run that made them.
+    let is_new = outcome.stages.iter().any(|stage| stage.stage >= Stage::Evaluate && !stage.reused);
+    if let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| is_new) {
+        report::write(evaluated, &outcome)?;
     }
     Ok(outcome)
 }
