@@ -42,6 +42,21 @@ pub fn line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Writes rows to standard output, the cells of a column below each other.
+pub fn table(rows: Vec<Vec<String>>) {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
 /// Shows the stages of a run.
 pub struct Reporter {
     format: LogFormat,

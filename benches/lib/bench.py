@@ -82,10 +82,14 @@ class Process:
     stderr: str
 
 
+def log_path(name):
+    """A log of this process's own, as benchmarks may run side by side. It stays where a command fails."""
+    return WORK / f"{name}-{os.getpid()}.log"
+
+
 def measure(command, **environment):
     """Runs a command to its end. Peak memory is the kernel's figure for that process."""
-    log = WORK / "stderr.log"
-    out = WORK / "stdout.log"
+    log, out = log_path("stderr"), log_path("stdout")
     with log.open("wb") as stderr, out.open("wb") as stdout:
         start = time.perf_counter()
         child = subprocess.Popen([str(part) for part in command], stdout=stdout, stderr=stderr,
@@ -94,8 +98,11 @@ def measure(command, **environment):
         seconds = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} ended with {child.returncode}\n{log.read_text()[-4000:]}")
-    return Process(seconds, usage.ru_maxrss / 1024, out.read_text(), log.read_text())
+        sys.exit(f"{' '.join(map(str, command))} ended with {child.returncode}, see {log}\n{log.read_text()[-4000:]}")
+    process = Process(seconds, usage.ru_maxrss / 1024, out.read_text(), log.read_text())
+    log.unlink()
+    out.unlink()
+    return process
 
 
 def stage_seconds(process):

@@ -72,12 +72,13 @@ def peer(network, record):
 
 @contextmanager
 def _running(command, url, record, environment):
-    log = (bench.WORK / "server.log").open("wb")
+    path = bench.log_path("server")
+    log = path.open("wb")
     start = time.perf_counter()
     process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, start_new_session=True,
                                env={**os.environ, **environment})
     try:
-        answer = _first_answer(process, url, record.read_bytes())
+        answer = _first_answer(process, url, record.read_bytes(), path)
         yield Served(url, process, time.perf_counter() - start, answer)
     finally:
         process.terminate()
@@ -86,16 +87,17 @@ def _running(command, url, record, environment):
         except subprocess.TimeoutExpired:
             process.kill()
         log.close()
+    path.unlink()
 
 
-def _first_answer(process, url, body):
+def _first_answer(process, url, body, log):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             return post(url, body)
         except OSError:
             time.sleep(0.002)
-    sys.exit(f"{url} does not answer\n{(bench.WORK / 'server.log').read_text()[-4000:]}")
+    sys.exit(f"{url} does not answer\n{log.read_text()[-4000:]}")
 
 
 def post(url, body):

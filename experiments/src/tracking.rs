@@ -9,11 +9,11 @@ use indexmap::IndexMap;
 
 use crate::home::Home;
 use crate::journal::{
-    Journal, JournalError, JournalOptions, RegisteredVersion, RunEnd, RunSpec, system_clock,
+    Journal, JournalError, JournalOptions, RegisteredVersion, RunEnd, RunSpec, StageDone, system_clock,
 };
 use crate::mlflow::{Client, MlflowConfig, MlflowError, MlflowRegistry, Shipper};
 use crate::pipeline::{LoadedPipeline, Pipeline};
-use crate::stages::{RunError, RunOutcome, Stage};
+use crate::stages::{Observer, RunError, RunOutcome, Stage, StageSummary};
 use crate::system::{Sampler, SamplerOptions};
 
 /// Longest time a finished run waits for MLflow; `cupola runs sync` delivers the rest.
@@ -73,6 +73,11 @@ impl TrackedRun {
         self.journal.as_ref()
     }
 
+    /// Records the stages as they end, and passes all on to another observer.
+    pub fn observer<'a>(&'a self, next: &'a dyn Observer) -> StageRecorder<'a> {
+        StageRecorder { journal: &self.journal, next }
+    }
+
     /// Records how the run ended, and gives MLflow a moment to take what is left.
     pub fn finish(mut self, result: &Result<RunOutcome, RunError>) -> Result<(), TrackingError> {
         drop(self.sampler.take());
@@ -101,6 +106,9 @@ impl TrackedRun {
         if let Some(dataset) = &outcome.dataset {
             self.journal.dataset(dataset.clone());
         }
+        if let Some(profile) = &outcome.profile {
+            self.journal.artifact(profile, "");
+        }
         let Some(evaluated) = &outcome.evaluated else { return };
         // A result that was kept belongs to this run as much as one made anew.
         if outcome.stages.iter().any(|stage| stage.stage == Stage::Train && stage.reused) {
@@ -122,6 +130,28 @@ impl TrackedRun {
                 in_mlflow: false,
             });
         }
+    }
+}
+
+/// Records the stages of a run.
+pub struct StageRecorder<'a> {
+    journal: &'a Journal,
+    next: &'a dyn Observer,
+}
+
+impl Observer for StageRecorder<'_> {
+    fn started(&self, stage: Stage) {
+        self.next.started(stage);
+    }
+
+    fn progress(&self, stage: Stage, done: u64, total: Option<u64>, unit: &'static str, note: &str) {
+        self.next.progress(stage, done, total, unit, note);
+    }
+
+    fn finished(&self, summary: &StageSummary) {
+        let StageSummary { stage, reused, seconds, text } = summary.clone();
+        self.journal.stage(StageDone { stage: stage.to_string(), reused, seconds, text });
+        self.next.finished(summary);
     }
 }
 

@@ -76,18 +76,12 @@ fn list(registry: &LocalRegistry) -> CommandResult {
     for model in models {
         line(&model.name);
         for version in &model.versions {
-            let aliases: Vec<&str> = model
-                .aliases
-                .iter()
-                .filter(|(_, v)| **v == version.version)
-                .map(|(alias, _)| alias.as_str())
-                .collect();
             line(&format!(
                 "  {:>4}  {}  run {}  {}",
                 version.version,
                 version.created,
                 version.run_id,
-                aliases.join(", ")
+                model.aliases_of(version.version).join(", ")
             ));
         }
     }

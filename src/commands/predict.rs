@@ -15,7 +15,7 @@ use crate::output::{LogFormat, error_line};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cupola predict card-fraud transactions.parquet -o scores.parquet
-  cupola predict card-fraud@2 transactions.csv -o scores.csv")]
+  cupola predict card-fraud@2 transactions.csv -o scores.csv --keep amount,channel")]
 pub struct Args {
     /// MODEL, MODEL@VERSION or MODEL@ALIAS; the champion by default.
     model: String,
@@ -24,6 +24,9 @@ pub struct Args {
     /// File to write: .csv, .jsonl or .parquet.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+    /// Columns of the file to copy in front of the scores, beside the key and the group.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    keep: Vec<String>,
     /// Device: auto, cpu, vulkan, cuda, or one of several by its number, such as cuda:1.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     device: DeviceChoice,
@@ -40,7 +43,8 @@ pub fn run(global: &Global, args: &Args) -> CommandResult {
         bar.set_position(bytes);
         bar.set_message(format!("{rows} rows"));
     };
-    let scored = scoring::score_file(&bundle, &args.file, &args.output, &progress).map_err(failure)?;
+    let scored =
+        scoring::score_file(&bundle, &args.file, &args.output, &args.keep, &progress).map_err(failure)?;
     bar.finish_and_clear();
     error_line(&format!(
         "{} rows scored by {name} version {} into {}",

@@ -44,13 +44,14 @@ pub fn run(global: &Global, args: &Args) -> CommandResult {
     let registry = tracking::registry(&home)?;
     let run = tracking::start(&home, &loaded, args.name.as_deref())?;
     let reporter = Reporter::new(global.log_format);
+    let observer = run.observer(&reporter);
     let options = RunOptions {
         home: &home,
         from: args.from,
         to: args.to,
         registry: registry.as_ref(),
         tracker: run.tracker(),
-        observer: &reporter,
+        observer: &observer,
         run_id: run.id(),
         now_micros: now_micros(),
     };

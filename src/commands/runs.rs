@@ -1,10 +1,12 @@
+use cupola_experiments::journal::{MODEL_KIND, RunSummary, StageDone};
 use cupola_experiments::mlflow::SyncOutcome;
 use cupola_experiments::stages::rfc3339;
 use cupola_experiments::{journal, mlflow};
+use cupola_models::registry::{LocalRegistry, ModelInfo, Registry};
 
 use crate::cli::Global;
 use crate::exit::{Code, CommandResult, Failure};
-use crate::output::line;
+use crate::output::{line, table};
 
 /// `cupola runs`.
 #[derive(clap::Subcommand)]
@@ -16,19 +18,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show one run: parameters, metrics, stages.
-    #[command(after_help = "Example: cupola runs show 0198f3")]
+    /// Show one run: its model, stages, files, parameters and metrics.
+    #[command(after_help = "Example: cupola runs show 5d2a91c7")]
     Show {
-        /// Run id, or its first characters.
+        /// Run id, its first or last characters, or its name.
         run: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Show what differs between runs.
-    #[command(after_help = "Example: cupola runs compare 0198f3 0198f4")]
+    #[command(after_help = "Example: cupola runs compare 5d2a91c7 90be44f1")]
     Compare {
-        /// Run ids, or their first characters.
+        /// Run ids, their first or last characters, or their names.
         #[arg(required = true, num_args = 2..)]
         runs: Vec<String>,
     },
@@ -38,36 +40,35 @@ pub enum Command {
 }
 
 pub fn run(global: &Global, command: &Command) -> CommandResult {
-    let runs = journal::list(global.home().root()).map_err(|error| Failure::new(Code::Storage, error))?;
+    let home = global.home();
+    let runs = journal::list(home.root()).map_err(|error| Failure::new(Code::Storage, error))?;
+    let find =
+        |id: &String| journal::find(home.root(), &runs, id).map_err(|error| Failure::new(Code::Usage, error));
     match command {
         Command::List { json: true } => line(&serde_json::to_string_pretty(&runs)?),
-        Command::List { json: false } => list(&runs),
-        Command::Show { run, json } => show(find(&runs, run)?, *json)?,
+        Command::List { json: false } => list(&runs, &models(global)?),
+        Command::Show { run, json: true } => line(&serde_json::to_string_pretty(find(run)?)?),
+        Command::Show { run, json: false } => show(find(run)?, &models(global)?),
         Command::Compare { runs: ids } => {
-            let chosen = ids.iter().map(|id| find(&runs, id).cloned()).collect::<Result<Vec<_>, _>>()?;
-            compare(&chosen);
+            let chosen = ids.iter().map(|id| find(id).cloned()).collect::<Result<Vec<_>, _>>()?;
+            compare(&chosen, &runs, &models(global)?);
         }
         Command::Sync => sync(global)?,
     }
     Ok(())
 }
 
-fn find<'a>(runs: &'a [journal::RunSummary], id: &str) -> Result<&'a journal::RunSummary, Failure> {
-    let mut matching = runs.iter().filter(|run| run.run_id.starts_with(id));
-    match (matching.next(), matching.next()) {
-        (Some(run), None) => Ok(run),
-        (None, _) => Err(Failure::new(Code::Usage, format!("no run {id}; `cupola runs list` shows them"))),
-        (Some(_), Some(_)) => {
-            Err(Failure::new(Code::Usage, format!("more than one run starts with {id}; give more of the id")))
-        }
-    }
+fn models(global: &Global) -> Result<Vec<ModelInfo>, Failure> {
+    Ok(LocalRegistry::open(&global.home().models())?.models()?)
 }
 
-fn list(runs: &[journal::RunSummary]) {
+fn list(runs: &[RunSummary], models: &[ModelInfo]) {
     if runs.is_empty() {
         line("no runs yet; `cupola run PIPELINE` makes one");
+        return;
     }
-    for run in runs {
+    let head = ["RUN", "STARTED", "STATUS", "PIPELINE", "MODEL", "VERSION", "METRICS"].map(str::to_owned);
+    let row = |(run, id): (&RunSummary, &str)| {
         let metrics: Vec<String> = run
             .metrics
             .iter()
@@ -76,57 +77,83 @@ fn list(runs: &[journal::RunSummary]) {
             .map(|(key, value)| format!("{key} {:.4}", value.0))
             .collect();
         let started = rfc3339(run.start_ms as i64 * 1_000);
-        line(&format!(
-            "{}  {started}  {:<11} {:<20} {}",
-            run.run_id,
-            status(run),
-            run.experiment,
-            metrics.join("  ")
-        ));
-    }
+        let (kind, version) = (kind(run), version(run, models));
+        [id.to_owned(), started, status(run), run.experiment.clone(), kind, version, metrics.join("  ")]
+            .to_vec()
+    };
+    let ids = journal::short_ids(runs);
+    table(std::iter::once(head.to_vec()).chain(runs.iter().zip(ids).map(row)).collect());
 }
 
-fn show(run: &journal::RunSummary, json: bool) -> CommandResult {
-    if json {
-        line(&serde_json::to_string_pretty(run)?);
-        return Ok(());
-    }
+fn show(run: &RunSummary, models: &[ModelInfo]) {
     line(&format!("{}  {}  {}  {}", run.run_id, run.name, run.experiment, status(run)));
+    line(&format!("model: {}, version {}", kind(run), version(run, models)));
+    if let Some(error) = &run.error {
+        line(&format!("error: {error}"));
+    }
+    line("stages:");
+    let stage = |stage: &StageDone| {
+        let result = if stage.reused { "reused" } else { "done" };
+        let seconds = format!("{:>8.2} s", stage.seconds);
+        vec![format!("  {}", stage.stage), seconds, result.to_owned(), stage.text.clone()]
+    };
+    table(run.stages.iter().map(stage).collect());
+    line("files:");
+    run.artifacts.iter().for_each(|path| line(&format!("  {}", path.display())));
     for (title, values) in [("parameters", &run.params), ("tags", &run.tags)] {
         line(&format!("{title}:"));
         values.iter().for_each(|(key, value)| line(&format!("  {key} = {value}")));
     }
     line("metrics:");
     run.metrics.iter().for_each(|(key, value)| line(&format!("  {key} = {}", value.0)));
-    Ok(())
 }
 
-fn status(run: &journal::RunSummary) -> String {
+fn status(run: &RunSummary) -> String {
     format!("{:?}", run.status).to_lowercase()
 }
 
-fn compare(runs: &[journal::RunSummary]) {
-    let table = journal::compare(runs);
-    line(&format!("{:<32}{}", "", table.names.iter().map(|name| format!("{name:>20}")).collect::<String>()));
-    let row = |key: &str, values: Vec<String>| {
-        line(&format!("{key:<32}{}", values.iter().map(|value| format!("{value:>20}")).collect::<String>()))
+fn kind(run: &RunSummary) -> String {
+    run.model_kind().unwrap_or("-").to_owned()
+}
+
+/// The version a run made, or came to again, with the aliases that point at it now.
+fn version(run: &RunSummary, models: &[ModelInfo]) -> String {
+    let Some(made) = &run.model else { return "-".into() };
+    let model = models.iter().find(|model| model.name == made.name);
+    let aliases = model.map(|model| model.aliases_of(made.version)).unwrap_or_default();
+    if aliases.is_empty() {
+        made.version.to_string()
+    } else {
+        format!("{} {}", made.version, aliases.join(", "))
+    }
+}
+
+fn compare(chosen: &[RunSummary], all: &[RunSummary], models: &[ModelInfo]) {
+    let short = journal::short_ids(all);
+    let id = |run: &RunSummary| {
+        let end = short.iter().find(|end| run.run_id.ends_with(**end));
+        end.map_or_else(|| run.run_id.clone(), |end| (*end).to_owned())
     };
-    for difference in &table.params {
-        row(
-            &difference.key,
-            difference.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into())).collect(),
-        );
+    let row = |title: &str, value: &dyn Fn(&RunSummary) -> String| -> Vec<String> {
+        std::iter::once(title.to_owned()).chain(chosen.iter().map(value)).collect()
+    };
+    let mut rows = vec![
+        row("run", &id),
+        row("name", &|run| run.name.clone()),
+        row(MODEL_KIND, &kind),
+        row("version", &|run| version(run, models)),
+    ];
+    let differences = journal::compare(chosen);
+    for difference in differences.params.iter().filter(|difference| difference.key != MODEL_KIND) {
+        let values = difference.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into()));
+        rows.push(std::iter::once(difference.key.clone()).chain(values).collect());
     }
-    for difference in &table.metrics {
-        row(
-            &difference.key,
-            difference
-                .values
-                .iter()
-                .map(|value| value.map_or("-".into(), |value| format!("{value:.5}")))
-                .collect(),
-        );
+    for difference in &differences.metrics {
+        let values =
+            difference.values.iter().map(|value| value.map_or("-".into(), |value| format!("{value:.5}")));
+        rows.push(std::iter::once(difference.key.clone()).chain(values).collect());
     }
+    table(rows);
 }
 
 fn sync(global: &Global) -> CommandResult {

@@ -34,7 +34,10 @@ fn trees_are_trained_scored_and_served_and_a_second_run_continues_them() {
 
     let report = support::find(&desk.path("home"), &|name| name == "report.html").unwrap();
     let report = std::fs::read_to_string(report).unwrap();
-    assert!(report.contains("<th>gain</th>") && report.contains("amount"), "{report}");
+    for part in ["<th>gain</th>", "amount", "<code>gbdt</code>, version 1 (champion)", ">round</text>"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+    assert!(!report.contains("epoch"), "{report}");
 
     let more = desk.ok(&["run", &pipeline, "--device", "cpu", "--set", "model.continue_from=\"champion\""]);
     assert!(more.out.contains("version 2"), "{}", more.out);
@@ -88,14 +91,13 @@ fn a_ranking_is_trained_on_lists_and_scores_rows() {
     let ndcg = run.out.split_once("ndcg_at_10").unwrap().1;
     let ndcg: f64 = ndcg.split_whitespace().next().unwrap().parse().unwrap();
     assert!(ndcg > 0.95, "{}", run.out);
-    let request = desk.write("new.csv", "price,colour,wanted\n20,red,red\n20,blue,red\n70,red,red\n");
+    let request =
+        desk.write("new.csv", "price,session,colour,wanted\n20,a,red,red\n20,a,blue,red\n70,a,red,red\n");
     desk.ok(&["predict", "offers", &request, "-o", &desk.text("scores.csv")]);
-    let scores: Vec<f64> = desk
-        .read("scores.csv")
-        .lines()
-        .skip(1)
-        .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
-        .collect();
+    let written = desk.read("scores.csv");
+    assert!(written.starts_with("row,session,score\n2,a,"), "{written}");
+    let scores: Vec<f64> =
+        written.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
     assert!(scores[0] > scores[2] && scores[2] > scores[1], "{scores:?}");
 
     desk.cupola(&["run", &pipeline, "--set", "model.kind=\"mlp\""]).refused(3, &["a network does not rank"]);

@@ -8,6 +8,13 @@ use crate::schema::ColumnType;
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 120.0;
 
+/// Where bars of values begin; their names are left of it.
+const BAR_X: f64 = 142.0;
+/// Longest such bar.
+const BAR_MAX: f64 = 170.0;
+/// Between a bar and its texts.
+const GAP: f64 = 6.0;
+
 /// Bars of a histogram, equally wide on paper, with the ends of the range below.
 pub(super) fn histogram(histogram: &Histogram, kind: ColumnType) -> String {
     let n = histogram.counts.len().max(1) as f64;
@@ -30,13 +37,12 @@ pub(super) fn histogram(histogram: &Histogram, kind: ColumnType) -> String {
         );
     }
     let _ = write!(svg, r#"<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>"#);
-    let middle = histogram.edges.len() / 2;
-    let ends = [
-        (0, 0.0, "start"),
-        (middle, step * middle as f64, "middle"),
-        (histogram.edges.len() - 1, WIDTH, "end"),
-    ];
-    for (edge, x, anchor) in ends {
+    let last = histogram.edges.len().saturating_sub(1);
+    let middle = last.div_ceil(2);
+    let ticks = [(0, "start"), (middle, "middle"), (last, "end")];
+    // The middle of a single bar is its end.
+    for (edge, anchor) in ticks.into_iter().filter(|(edge, anchor)| *anchor != "middle" || *edge < last) {
+        let x = step * edge as f64;
         let text = escape(&value(histogram.edges[edge], kind));
         let _ = write!(
             svg,
@@ -57,30 +63,39 @@ pub(super) fn categories(top: &[CategoryCount], other: u64, shown: usize) -> Str
     }
     let high = bars.iter().map(|b| b.1).max().unwrap_or(1).max(1) as f64;
     let total = bars.iter().map(|b| b.1).sum::<u64>().max(1) as f64;
+    let label = |count: u64, mean: Option<f64>| {
+        let mean = mean.map(|m| format!(" · label {}", number(m))).unwrap_or_default();
+        format!("{} ({:.1} %){mean}", whole(count), 100.0 * count as f64 / total)
+    };
+    // The longest bar leaves room for every label beside its own bar.
+    let room = |(_, count, mean): &(&str, u64, Option<f64>)| {
+        (WIDTH - BAR_X - GAP - width(&label(*count, *mean))) / (*count as f64 / high)
+    };
+    let longest = bars.iter().map(room).fold(BAR_MAX, f64::min).max(1.0);
     let row = 20.0;
     let mut svg = open(row * bars.len() as f64, "most frequent values");
     for (i, (name, count, mean)) in bars.iter().enumerate() {
         let y = row * i as f64;
-        let width = (*count as f64 / high * 170.0).max(1.0);
-        let text = format!("{} ({:.1} %)", whole(*count), 100.0 * *count as f64 / total);
+        let width = (*count as f64 / high * longest).max(1.0);
+        let text = label(*count, *mean);
         let _ = write!(svg, r#"<g><title>{}: {text}</title>"#, escape(name));
         let _ = write!(
             svg,
-            r#"<text class="name" x="136" y="{:.1}" text-anchor="end">{}</text>"#,
+            r#"<text class="name" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            BAR_X - GAP,
             y + 14.0,
             escape(&short(name))
         );
         let class = if mean.is_none() && *name == "all other values" { "bar rest" } else { "bar" };
         let _ = write!(
             svg,
-            r#"<rect class="{class}" x="142" y="{:.1}" width="{width:.1}" height="14" rx="2"/>"#,
+            r#"<rect class="{class}" x="{BAR_X}" y="{:.1}" width="{width:.1}" height="14" rx="2"/>"#,
             y + 3.0
         );
-        let mean = mean.map(|m| format!(" · label {}", number(m))).unwrap_or_default();
         let _ = write!(
             svg,
-            r#"<text class="tick" x="{:.1}" y="{:.1}">{text}{mean}</text></g>"#,
-            147.0 + width,
+            r#"<text class="tick" x="{:.1}" y="{:.1}">{text}</text></g>"#,
+            BAR_X + width + GAP,
             y + 14.0
         );
     }
@@ -144,12 +159,33 @@ pub(super) fn whole(n: u64) -> String {
     text
 }
 
-/// At most 20 characters.
+/// What fits left of the bars.
 fn short(text: &str) -> String {
-    if text.chars().count() <= 20 {
+    let room = BAR_X - 2.0 * GAP;
+    if width(text) <= room {
         return text.into();
     }
-    text.chars().take(19).chain(['…']).collect()
+    let mut used = width("…");
+    let fits = |c: &char| {
+        used += char_width(*c);
+        used <= room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// Width of a text at the style's 11 pixels, on the safe side for DejaVu Sans, the widest of the usual system fonts.
+fn width(text: &str) -> f64 {
+    text.chars().map(char_width).sum()
+}
+
+fn char_width(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '\u{202f}' | '(' | ')' => 4.5,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 11.0,
+        '\u{1100}'.. => 11.0,
+        c if c.is_uppercase() => 8.7,
+        _ => 7.0,
+    }
 }
 
 /// Text for HTML and SVG. Control characters, which XML does not have, become spaces.

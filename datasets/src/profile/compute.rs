@@ -119,8 +119,23 @@ struct ColumnState {
     missing: u64,
     count: u64,
     distinct: DistinctCounter,
+    rises: Rises,
     numbers: Numbers,
     categories: Categories,
+}
+
+/// How often an integer is greater than the one before.
+#[derive(Default)]
+struct Rises {
+    last: Option<i64>,
+    count: u64,
+}
+
+impl Rises {
+    fn add(&mut self, value: i64) {
+        self.count += u64::from(self.last.is_some_and(|last| value > last));
+        self.last = Some(value);
+    }
 }
 
 impl ColumnState {
@@ -132,6 +147,7 @@ impl ColumnState {
             missing: 0,
             count: 0,
             distinct: DistinctCounter::new(config.distinct_exact_max),
+            rises: Rises::default(),
             numbers: Numbers::default(),
             categories: Categories::default(),
         }
@@ -149,7 +165,10 @@ impl ColumnState {
         self.count += batch.num_rows() as u64 - missing;
         match &values {
             Values::Bool(a) => a.iter().flatten().for_each(|v| self.distinct.add(&v)),
-            Values::Int(a) => a.iter().flatten().for_each(|v| self.distinct.add(&v)),
+            Values::Int(a) => a.iter().flatten().for_each(|v| {
+                self.distinct.add(&v);
+                self.rises.add(v);
+            }),
             Values::Float(a) => a.iter().flatten().for_each(|v| self.distinct.add(&v.to_bits())),
             Values::Text(a) => a.iter().flatten().for_each(|v| self.distinct.add(v)),
             Values::Time(a) => a.iter().flatten().for_each(|v| self.distinct.add(&v)),
@@ -181,6 +200,8 @@ impl ColumnState {
             count: self.count,
             missing: self.missing,
             distinct: self.distinct.finish(),
+            rising: (self.kind == ColumnType::Int64)
+                .then(|| self.rises.count as f64 / self.count.saturating_sub(1).max(1) as f64),
             numeric: self.numbers.finish(),
             other: if has_top { self.count.saturating_sub(listed) } else { 0 },
             top,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
-use super::warning::Warning;
+use super::warning::{self, Warning};
 use crate::schema::ColumnType;
 
 /// What a table looks like, column by column.
@@ -24,6 +24,17 @@ impl DataProfile {
     pub fn column(&self, name: &str) -> Option<&ColumnProfile> {
         self.columns.iter().find(|c| c.name == name)
     }
+
+    /// Marks the columns that no feature reads; nothing about them is worth a warning.
+    pub fn with_features(mut self, is_read: impl Fn(&str) -> bool) -> Self {
+        for column in &mut self.columns {
+            if column.role == ColumnRole::Feature && !is_read(&column.name) {
+                column.role = ColumnRole::Unused;
+            }
+        }
+        self.warnings = warning::find(&self.columns, self.n_rows);
+        self
+    }
 }
 
 /// What one column looks like.
@@ -41,6 +52,9 @@ pub struct ColumnProfile {
     pub missing: u64,
     /// Different values.
     pub distinct: Distinct,
+    /// Of integers: share of the rows whose value is greater than that of the row before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rising: Option<f64>,
     /// Of numbers, bools (0 and 1) and timestamps (seconds since 1970), if there is a value.
     pub numeric: Option<NumericProfile>,
     /// Most frequent values, the most frequent first; of strings, integers and bools.
@@ -70,6 +84,8 @@ impl ColumnProfile {
 pub enum ColumnRole {
     /// Input of a model.
     Feature,
+    /// Read by no feature.
+    Unused,
     /// What is learned.
     Label,
     /// Event time.

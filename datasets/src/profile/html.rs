@@ -180,6 +180,7 @@ fn kind(kind: ColumnType) -> &'static str {
 fn role(role: ColumnRole) -> &'static str {
     match role {
         ColumnRole::Feature => "feature",
+        ColumnRole::Unused => "not used",
         ColumnRole::Label => "label",
         ColumnRole::Time => "event time",
         ColumnRole::Key => "key",

@@ -204,9 +204,98 @@ fn warnings_name_what_is_odd() {
             ("city", WarningKind::SuspiciouslyPredictive),
             ("constant", WarningKind::Constant),
             ("rare", WarningKind::MostlyMissing),
-            ("name", WarningKind::HighCardinality),
+            ("name", WarningKind::Identifier),
         ]
     );
+}
+
+#[test]
+fn texts_and_running_numbers_of_their_own_are_identifiers() {
+    let schema = schema(&[
+        ("running", ColumnType::Int64),
+        ("shuffled", ColumnType::Int64),
+        ("cents", ColumnType::Int64),
+        ("code", ColumnType::String),
+        ("half", ColumnType::String),
+    ]);
+    let ints = |value: fn(i64) -> i64| Arc::new((0..1_009).map(|i| Some(value(i))).collect::<Int64Array>());
+    let texts = |n: i64| Arc::new((0..1_009).map(|i| Some(format!("t{}", i % n))).collect::<StringArray>());
+    let batch = RecordBatch::try_new(
+        schema.arrow(),
+        vec![
+            ints(|i| 10_000 * i),
+            // 1,009 is a prime: every number once.
+            ints(|i| i * 500 % 1_009),
+            ints(|i| i * 500 % 1_009 * 977),
+            texts(1_009),
+            texts(500),
+        ],
+    )
+    .unwrap();
+    let profile = profile_of(&schema, vec![batch], None, &ProfileConfig::default());
+    let found = |profile: &DataProfile| -> Vec<(String, WarningKind)> {
+        profile.warnings.iter().map(|w| (w.column.clone(), w.kind)).collect()
+    };
+    let is = |name: &str| (name.to_owned(), WarningKind::Identifier);
+    assert_eq!(found(&profile), [is("running"), is("shuffled"), is("code")]);
+
+    let profile = profile.with_features(|name| name != "running");
+    assert_eq!(found(&profile), [is("shuffled"), is("code")]);
+    assert_eq!(profile.column("running").unwrap().role, ColumnRole::Unused);
+    assert!(to_html(&profile).contains("int64 · not used"));
+}
+
+/// Ends of the texts of a page's charts, by the widths of characters in DejaVu Sans at 11 pixels.
+fn ends_of_texts(page: &str) -> Vec<(f64, f64)> {
+    let attribute = |text: &str, name: &str| -> Option<String> {
+        text.split_once(&format!("{name}=\""))?.1.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let of_text = |text: &str| {
+        let (tag, rest) = text.split_once('>').unwrap();
+        let shown = rest.split_once('<').unwrap().0;
+        let x: f64 = attribute(tag, " x").unwrap().parse().unwrap();
+        let width: f64 = shown.chars().map(width_of).sum();
+        match attribute(tag, "text-anchor").as_deref() {
+            Some("end") => (x - width, x),
+            Some("middle") => (x - width / 2.0, x + width / 2.0),
+            _ => (x, x + width),
+        }
+    };
+    page.split("<text ").skip(1).map(of_text).collect()
+}
+
+fn width_of(c: char) -> f64 {
+    match c {
+        ' ' | '.' | ',' | '·' | '\u{202f}' => 3.5,
+        '(' | ')' => 4.3,
+        '%' => 10.5,
+        '…' => 11.0,
+        c if c.is_uppercase() => 7.6,
+        _ => 7.0,
+    }
+}
+
+#[test]
+fn no_text_of_a_chart_is_cut_off() {
+    let schema =
+        schema(&[("job", ColumnType::String), ("one", ColumnType::Float64), ("y", ColumnType::Float64)]);
+    let jobs = ["PROFESSIONAL SERVICES", "a very long name of a value that nobody can read", "x"];
+    let rows = || 0..90_000;
+    let batch = RecordBatch::try_new(
+        schema.arrow(),
+        vec![
+            Arc::new(rows().map(|i| Some(jobs[i % 3])).collect::<StringArray>()),
+            Arc::new(rows().map(|i| Some(0.125 + (i / 90_000) as f64)).collect::<Float64Array>()),
+            Arc::new(rows().map(|i| Some(i as f64 * 1e-7)).collect::<Float64Array>()),
+        ],
+    )
+    .unwrap();
+    let profile = profile_of(&schema, vec![batch], Some("y"), &ProfileConfig::default());
+    let ends = ends_of_texts(&to_html(&profile));
+    assert!(ends.len() > 10, "{}", ends.len());
+    for (start, end) in ends {
+        assert!(start >= 0.0 && end <= 422.0, "a text from {start} to {end} leaves the chart of 422");
+    }
 }
 
 #[test]

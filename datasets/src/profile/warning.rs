@@ -24,6 +24,8 @@ pub enum WarningKind {
     Constant,
     /// More than half of the rows have no value.
     MostlyMissing,
+    /// Texts or running numbers that are different in nearly every row.
+    Identifier,
     /// A string with more values than a model can learn from.
     HighCardinality,
     /// Says so much about the label that it may know it.
@@ -35,10 +37,10 @@ pub enum WarningKind {
 /// Warnings in the order of the columns.
 pub(super) fn find(columns: &[ColumnProfile], n_rows: u64) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for column in columns {
+    for column in columns.iter().filter(|column| column.role != ColumnRole::Unused) {
         let found = [
             value_warning(column),
-            cardinality_warning(column, n_rows),
+            identifier_warning(column).or_else(|| cardinality_warning(column, n_rows)),
             leak_warning(column),
             label_warning(column),
         ];
@@ -67,6 +69,31 @@ fn value_warning(column: &ColumnProfile) -> Found {
     }
     (missing > 0.5)
         .then(|| (WarningKind::MostlyMissing, format!("{:.1} % of the rows have no value", 100.0 * missing)))
+}
+
+/// Rows below which values may differ by chance.
+const IDENTIFIED_ROWS_MIN: u64 = 100;
+
+fn identifier_warning(column: &ColumnProfile) -> Found {
+    let differs = column.distinct.count as f64 >= 0.95 * column.count as f64;
+    if column.role != ColumnRole::Feature || column.count < IDENTIFIED_ROWS_MIN || !differs {
+        return None;
+    }
+    let what = match column.kind {
+        ColumnType::String => "text",
+        ColumnType::Int64 if is_running(column) => "running number",
+        _ => return None,
+    };
+    let message = format!(
+        "nearly every row has a {what} of its own, which says nothing about other rows; exclude the column, or make it the key"
+    );
+    Some((WarningKind::Identifier, message))
+}
+
+/// Whether the integers, which differ, go up from row to row or leave few numbers out.
+fn is_running(column: &ColumnProfile) -> bool {
+    let is_dense = column.numeric.as_ref().is_some_and(|n| n.max - n.min < 1.5 * column.count as f64);
+    is_dense || column.rising.is_some_and(|share| share >= 0.99)
 }
 
 fn cardinality_warning(column: &ColumnProfile, n_rows: u64) -> Found {

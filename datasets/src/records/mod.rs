@@ -2,6 +2,7 @@
 //! for the same reasons wherever it comes from.
 
 mod builder;
+mod fields;
 mod object;
 mod value;
 
@@ -10,3 +11,4 @@ mod tests;
 
 pub use crate::schema::{FieldError, FieldErrorCode};
 pub use builder::RowsBuilder;
+pub use fields::{field_names, raw_fields};

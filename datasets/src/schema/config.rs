@@ -107,6 +107,12 @@ impl ColumnType {
 }
 
 impl Schema {
+    /// Columns that say which row it is: the key, then the group.
+    pub fn identity(&self) -> Vec<String> {
+        let group = self.group.iter().filter(|group| !self.key.contains(group));
+        self.key.iter().chain(group).cloned().collect()
+    }
+
     /// Arrow schema of a validated table: one field per column, in order. A required column is
     /// not nullable.
     pub fn arrow(&self) -> SchemaRef {

@@ -24,6 +24,14 @@ pub enum JournalError {
         /// Where it was looked for.
         home: PathBuf,
     },
+    /// Several runs could be meant.
+    #[error("{wanted} could be any of {runs}; give more of the id")]
+    Ambiguous {
+        /// What was given.
+        wanted: String,
+        /// Ids of the runs.
+        runs: String,
+    },
     /// Another process is writing it.
     #[error("run {run_id} is being written by another process; wait for it to end")]
     Busy {

@@ -45,6 +45,8 @@ pub enum Event {
     },
     /// Data the run read.
     Dataset(Box<DatasetInput>),
+    /// A stage of the pipeline ended.
+    Stage(StageDone),
     /// A file or folder worth keeping with the run.
     Artifact(Artifact),
     /// A bundle the run made.
@@ -180,6 +182,19 @@ pub enum DatasetSource {
         /// Path or pattern.
         path: PathBuf,
     },
+}
+
+/// A stage of the pipeline ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageDone {
+    /// Its name.
+    pub stage: String,
+    /// Whether an earlier result was taken because nothing had changed.
+    pub reused: bool,
+    /// Wall time.
+    pub seconds: f64,
+    /// What it did, for a person.
+    pub text: String,
 }
 
 /// A file or folder worth keeping with the run.

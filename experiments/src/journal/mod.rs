@@ -21,6 +21,8 @@ mod reader;
 
 mod summary;
 
+mod find;
+
 mod compare;
 
 mod error;
@@ -30,14 +32,15 @@ pub use compare::{Comparison, Difference, compare};
 pub use error::JournalError;
 pub use event::{
     Artifact, DatasetInput, DatasetRef, DatasetSource, Entry, Event, Git, LoggedModel, MetricValue, Metrics,
-    PrimaryMetric, RegisteredVersion, RunEnd, RunFinished, RunStarted,
+    PrimaryMetric, RegisteredVersion, RunEnd, RunFinished, RunStarted, StageDone,
 };
+pub use find::{find, short_ids};
 pub use lock::FileLock;
 pub use provenance::{git, user};
 pub use reader::Reader;
 pub use recorder::{Journal, JournalOptions, RunSpec, SyncedLen};
 pub use run_dir::RunDir;
-pub use summary::{RunStatus, RunSummary, list, summary};
+pub use summary::{MODEL_KIND, RunStatus, RunSummary, list};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::clock::{Clock, system_clock};
 use super::error::JournalError;
 use super::event::{
     Artifact, DatasetInput, DatasetRef, Event, LoggedModel, MetricValue, Metrics, PrimaryMetric,
-    RegisteredVersion, RunEnd, RunFinished, RunStarted,
+    RegisteredVersion, RunEnd, RunFinished, RunStarted, StageDone,
 };
 use super::lock::FileLock;
 use super::provenance;
@@ -216,6 +216,11 @@ impl Journal {
     /// Data the run reads.
     pub fn dataset(&self, dataset: DatasetInput) {
         self.append(Event::Dataset(Box::new(dataset)), true);
+    }
+
+    /// A stage of the pipeline ended.
+    pub fn stage(&self, stage: StageDone) {
+        self.append(Event::Stage(stage), true);
     }
 
     /// A file or folder to keep with the run, and the folder among its artefacts it goes into. It

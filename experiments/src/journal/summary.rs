@@ -1,10 +1,10 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
-use super::event::{DatasetInput, Event, MetricValue, RegisteredVersion, RunEnd};
+use super::event::{DatasetInput, Event, MetricValue, RegisteredVersion, RunEnd, StageDone};
 use super::lock::FileLock;
 use super::reader::Reader;
 use super::run_dir::RunDir;
@@ -48,8 +48,12 @@ pub struct RunSummary {
     pub metrics: IndexMap<String, MetricValue>,
     /// Labels.
     pub tags: IndexMap<String, String>,
+    /// Stages that ended, in order.
+    pub stages: Vec<StageDone>,
     /// Data it read.
     pub datasets: Vec<DatasetInput>,
+    /// Files and folders kept with it, such as the report.
+    pub artifacts: Vec<PathBuf>,
     /// Version of a model it made.
     pub model: Option<RegisteredVersion>,
     /// Device it computed on.
@@ -57,6 +61,9 @@ pub struct RunSummary {
     /// What went wrong.
     pub error: Option<String>,
 }
+
+/// Setting that says what kind of model a run trained.
+pub const MODEL_KIND: &str = "model.kind";
 
 /// All runs of a home, newest first. One whose journal cannot be read is there as damaged.
 ///
@@ -78,20 +85,6 @@ pub fn list(home: &Path) -> Result<Vec<RunSummary>, JournalError> {
     Ok(runs)
 }
 
-/// One run. `run_id` may be the start of an id that no other run has.
-///
-/// # Errors
-/// No such run, or a journal that cannot be read.
-pub fn summary(home: &Path, run_id: &str) -> Result<RunSummary, JournalError> {
-    let runs = RunDir::all(home)?;
-    let mut matching = runs.iter().filter(|run| run.run_id().starts_with(run_id));
-    let exact = runs.iter().find(|run| run.run_id() == run_id);
-    match (exact, matching.next(), matching.next()) {
-        (Some(run), _, _) | (None, Some(run), None) if !run_id.is_empty() => read(run),
-        _ => Err(JournalError::Unknown { run_id: run_id.into(), home: home.into() }),
-    }
-}
-
 fn read(run: &RunDir) -> Result<RunSummary, JournalError> {
     // Asked before reading: a run that ends in between must not look interrupted.
     let alive = FileLock::is_held(&run.lock());
@@ -101,6 +94,9 @@ fn read(run: &RunDir) -> Result<RunSummary, JournalError> {
     while let Some(entry) = reader.next(u64::MAX)? {
         last_ms = entry.time_ms;
         summary.add(entry.event);
+    }
+    for artifact in &mut summary.artifacts {
+        *artifact = run.from_stored(artifact);
     }
     if summary.status == RunStatus::Running && !alive {
         summary.status = RunStatus::Interrupted;
@@ -120,7 +116,9 @@ fn blank(run_id: &str) -> RunSummary {
         params: IndexMap::new(),
         metrics: IndexMap::new(),
         tags: IndexMap::new(),
+        stages: Vec::new(),
         datasets: Vec::new(),
+        artifacts: Vec::new(),
         model: None,
         device: None,
         error: None,
@@ -128,6 +126,11 @@ fn blank(run_id: &str) -> RunSummary {
 }
 
 impl RunSummary {
+    /// Kind of the model it trained, as the pipeline file has it.
+    pub fn model_kind(&self) -> Option<&str> {
+        self.params.get(MODEL_KIND).map(String::as_str)
+    }
+
     fn add(&mut self, event: Event) {
         match event {
             Event::RunStarted(started) => {
@@ -158,7 +161,9 @@ impl RunSummary {
                 self.end_ms = Some(finished.end_ms);
                 self.error = finished.error;
             }
-            Event::Artifact(_) | Event::Model(_) => {}
+            Event::Stage(stage) => self.stages.push(stage),
+            Event::Artifact(artifact) => self.artifacts.push(artifact.local),
+            Event::Model(_) => {}
         }
     }
 }

@@ -163,15 +163,52 @@ fn runs_are_compared_by_what_differs() {
 }
 
 #[test]
-fn a_run_is_found_by_the_start_of_its_id() {
+fn a_run_is_found_by_either_end_of_its_id_and_by_its_name() {
     let home = tempfile::tempdir().unwrap();
     for run_id in ["abc", "abd", "ab"] {
-        Journal::create(home.path(), spec(run_id), &options()).unwrap();
+        let named = RunSpec { name: Some(format!("name-of-{run_id}!")), ..spec(run_id) };
+        Journal::create(home.path(), named, &options()).unwrap();
     }
-    assert_eq!(summary(home.path(), "abc").unwrap().run_id, "abc");
-    assert_eq!(summary(home.path(), "ab").unwrap().run_id, "ab");
-    assert!(summary(home.path(), "a").is_err());
-    assert!(summary(home.path(), "").is_err());
+    let runs = list(home.path()).unwrap();
+    let found = |wanted: &str| find(home.path(), &runs, wanted).map(|run| run.run_id.as_str());
+    for (wanted, run_id) in [("abc", "abc"), ("ab", "ab"), ("bd", "abd"), ("name-of-ab!", "ab")] {
+        assert_eq!(found(wanted).unwrap(), run_id);
+    }
+    assert!(matches!(found("a"), Err(JournalError::Ambiguous { .. })));
+    for wanted in ["", "x", "name-of-"] {
+        assert!(matches!(found(wanted), Err(JournalError::Unknown { .. })), "{wanted:?}");
+    }
+}
+
+#[test]
+fn short_ids_are_the_ends_that_differ() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |run_ids: &[&str]| {
+        let home = home.path().join(run_ids.len().to_string());
+        for run_id in run_ids {
+            Journal::create(&home, spec(run_id), &options()).unwrap();
+        }
+        let runs = list(&home).unwrap();
+        let mut ids: Vec<String> = short_ids(&runs).into_iter().map(str::to_owned).collect();
+        ids.sort();
+        assert!(ids.iter().all(|id| find(&home, &runs, id).is_ok()), "{ids:?}");
+        ids
+    };
+    assert_eq!(of(&["0000111122223333", "000011112222aaaa"]), ["22223333", "2222aaaa"]);
+    assert_eq!(of(&["a0022223333", "b0022223333", "c"]), ["a0022223333", "b0022223333", "c"]);
+}
+
+#[test]
+fn a_summary_has_the_stages_and_the_files_of_a_run() {
+    let home = tempfile::tempdir().unwrap();
+    let stage = StageDone { stage: "ingest".into(), reused: true, seconds: 0.25, text: "7 rows".into() };
+    let journal = Journal::create(home.path(), spec("r"), &options()).unwrap();
+    journal.stage(stage.clone());
+    journal.artifact(&home.path().join("stages/report.html"), "");
+    journal.finish(RunEnd::Finished, None).unwrap();
+    let runs = list(home.path()).unwrap();
+    assert_eq!(runs[0].stages, [stage]);
+    assert_eq!(runs[0].artifacts, [home.path().join("stages/report.html")]);
 }
 
 #[test]

@@ -154,7 +154,8 @@ impl<'a> Shipment<'a> {
             Event::Model(model) => self.model(model, entry.time_ms),
             Event::Registered(version) => self.register(version, entry),
             Event::RunFinished(finished) => self.finish(finished),
-            Event::Params { .. } | Event::Metrics(_) | Event::Tags { .. } => Ok(()),
+            // MLflow has the seconds of stages among the metrics.
+            Event::Stage(_) | Event::Params { .. } | Event::Metrics(_) | Event::Tags { .. } => Ok(()),
         }
     }
 

@@ -186,7 +186,7 @@ impl File<'_> {
 
     /// serde names the field at fault and the fields it knows; the rest is finding the place.
     fn problem_of(&self, error: &toml::de::Error) -> Problem {
-        let message = error.message().trim().to_owned();
+        let mut message = error.message().trim().to_owned();
         let mut quoted = message.split('`').skip(1).step_by(2);
         let mut span = error.span();
         let (mut key, mut help) = (String::new(), None);
@@ -201,6 +201,8 @@ impl File<'_> {
                 None => format!("known here: {}", known.join(", ")),
             });
             key = wrong;
+            // The help has the known ones.
+            message.truncate(message.find(", expected").unwrap_or(message.len()));
         } else if message.starts_with("missing field") {
             key = quoted.next().unwrap_or_default().to_owned();
             help = Some(format!("add `{key} = ...`; docs/reference.md describes it"));

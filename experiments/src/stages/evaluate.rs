@@ -157,6 +157,7 @@ fn finish(
         plan: &featured.plan,
         profile,
         task: featured.task.clone(),
+        identity: context.pipeline.schema.identity(),
         provenance: provenance(context, featured)?,
         metrics: evaluation.values.clone(),
         threshold: threshold.filter(|_| matches!(featured.task, Task::Binary { .. })),

@@ -10,6 +10,7 @@ mod importance;
 mod ingest;
 mod label;
 mod observer;
+mod plot;
 mod prepare;
 mod register;
 mod replay;

@@ -1,5 +1,6 @@
+use cupola_datasets::features::FeaturePlan;
 use cupola_datasets::lake::ScanOptions;
-use cupola_datasets::profile::DataProfile;
+use cupola_datasets::profile::{DataProfile, WarningKind};
 use cupola_datasets::{TableVersion, prepare, profile};
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +25,22 @@ pub struct Prepared {
 
 /// Deduplicates and filters the raw table and profiles what is left.
 pub fn run(context: &Context<'_>, ingested: &Ingested) -> Result<(Prepared, bool), RunError> {
-    let pipeline = &context.pipeline;
-    let settings = (&ingested.schema, &pipeline.prepare.deduplicate, &pipeline.prepare.filter);
+    let prepare = &context.pipeline.prepare;
+    let settings = (&ingested.schema, &prepare.deduplicate, &prepare.filter);
     let address = address(&(&ingested.raw, &ingested.digest, settings))?;
-    if let Some(result) = context.store.get::<Prepared>(Stage::Prepare, &address) {
-        return Ok((result, true));
-    }
+    let (cleaned, reused) = match context.store.get::<Prepared>(Stage::Prepare, &address) {
+        Some(kept) => (kept, true),
+        None => (clean(context, ingested, &address)?, false),
+    };
+    let page = context.store.folder(Stage::Prepare, &address)?.join("profile.html");
+    let prepared = Prepared { page, ..seen_by_features(context, ingested, cleaned) };
+    write(&prepared.page, profile::to_html(&prepared.profile).as_bytes())?;
+    warn_of_identifiers(context, &prepared.profile);
+    Ok((prepared, reused))
+}
+
+fn clean(context: &Context<'_>, ingested: &Ingested, address: &str) -> Result<Prepared, RunError> {
+    let pipeline = &context.pipeline;
     context.allow(Stage::Prepare)?;
     let table = format!("{}/clean", pipeline.name);
     let clean = prepare::run(
@@ -52,9 +63,41 @@ pub fn run(context: &Context<'_>, ingested: &Ingested) -> Result<(Prepared, bool
     });
     let profile = DataProfile::compute(&mut rows, &ingested.schema, ingested.schema.label.as_deref())
         .map_err(RunError::data)?;
-    let page = context.store.folder(Stage::Prepare, &address)?.join("profile.html");
-    write(&page, profile::to_html(&profile).as_bytes())?;
-    let result = Prepared { clean, digest: address.clone(), profile, page };
-    context.store.put(Stage::Prepare, &address, &result)?;
-    Ok((result, false))
+    let page = context.store.folder(Stage::Prepare, address)?.join("profile.html");
+    let result = Prepared { clean, digest: address.to_owned(), profile, page };
+    context.store.put(Stage::Prepare, address, &result)?;
+    Ok(result)
+}
+
+/// Which columns are features may change without a new clean table.
+fn seen_by_features(context: &Context<'_>, ingested: &Ingested, prepared: Prepared) -> Prepared {
+    let pipeline = &context.pipeline;
+    // A plan that does not fit is an error of the features stage; a run may end before it.
+    match FeaturePlan::resolve(&ingested.schema, &pipeline.features, &pipeline.prepare) {
+        Ok(plan) => {
+            let profile = prepared.profile.with_features(|name| plan.input.columns.contains_key(name));
+            Prepared { profile, ..prepared }
+        }
+        Err(_) => prepared,
+    }
+}
+
+/// Names the identifiers among the features that were chosen automatically.
+fn warn_of_identifiers(context: &Context<'_>, profile: &DataProfile) {
+    let features = &context.pipeline.features;
+    let listed =
+        |name| [&features.numeric, &features.categorical].into_iter().flatten().any(|l| l.contains(name));
+    let found: Vec<String> = profile
+        .warnings
+        .iter()
+        .filter(|warning| warning.kind == WarningKind::Identifier && !listed(&warning.column))
+        .map(|warning| format!("{:?}", warning.column))
+        .collect();
+    if !found.is_empty() {
+        tracing::warn!(
+            "features that look like identifiers, with a value of its own in nearly every row, say nothing about \
+             other rows; leave them out with `[features] exclude = [{}]`, or name the key in `[schema] key`",
+            found.join(", ")
+        );
+    }
 }

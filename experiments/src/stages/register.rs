@@ -1,5 +1,4 @@
-use std::collections::BTreeMap;
-
+use cupola_models::registry::ModelInfo;
 use serde::{Deserialize, Serialize};
 
 use super::error::RunError;
@@ -42,17 +41,15 @@ pub fn run(context: &Context<'_>, evaluated: &Evaluated) -> Result<(Registered, 
     };
     if let Some(known) = context.store.get::<Registered>(Stage::Register, &address).filter(is_there) {
         // Aliases may have moved since.
-        let aliases = aliases(context)?;
-        let mut here =
-            aliases.iter().filter(|(_, version)| **version == known.version).map(|(alias, _)| alias);
-        let is_champion = aliases.get("champion") == Some(&known.version);
-        let alias = if is_champion { Some("champion".to_owned()) } else { here.next().cloned() };
+        let model = model(context)?;
+        let alias = model.and_then(|model| Some((*model.aliases_of(known.version).first()?).to_owned()));
         return Ok((Registered { alias, ..known }, true));
     }
     context.allow(Stage::Register)?;
     let name = &context.pipeline.name;
     let info = context.registry.register(name, &evaluated.bundle)?;
-    let alias = if aliases(context)?.contains_key("champion") { None } else { Some("champion".to_owned()) };
+    let has_champion = model(context)?.is_some_and(|model| model.aliases.contains_key("champion"));
+    let alias = (!has_champion).then(|| "champion".to_owned());
     if let Some(alias) = &alias {
         context.registry.set_alias(name, alias, Some(info.version))?;
     }
@@ -61,9 +58,7 @@ pub fn run(context: &Context<'_>, evaluated: &Evaluated) -> Result<(Registered, 
     Ok((result, false))
 }
 
-/// Aliases of the pipeline's model, each with the version it points at.
-fn aliases(context: &Context<'_>) -> Result<BTreeMap<String, u64>, RunError> {
-    let models = context.registry.models()?;
-    let model = models.into_iter().find(|model| model.name == context.pipeline.name);
-    Ok(model.map(|model| model.aliases.into_iter().collect()).unwrap_or_default())
+/// The pipeline's model as the registry has it.
+fn model(context: &Context<'_>) -> Result<Option<ModelInfo>, RunError> {
+    Ok(context.registry.models()?.into_iter().find(|model| model.name == context.pipeline.name))
 }

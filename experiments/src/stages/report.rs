@@ -1,45 +1,45 @@
 use std::fmt::Write;
 
+use cupola_models::bundle::{self, GBDT, Manifest};
+use cupola_models::predict::Task;
 use cupola_training::metrics::CurvePoint;
 
 use super::error::RunError;
 use super::evaluate::Evaluated;
-use super::run::{Context, RunOutcome};
+use super::plot::{COLOURS, Line, Plot, short};
+use super::run::RunOutcome;
 use super::store;
 
 /// Writes the page a person reads after a run: metrics, curves, the course of the training.
-pub fn write(context: &Context<'_>, evaluated: &Evaluated, outcome: &RunOutcome) -> Result<(), RunError> {
+pub fn write(evaluated: &Evaluated, outcome: &RunOutcome) -> Result<(), RunError> {
     let Some(path) = &evaluated.report else { return Ok(()) };
-    store::write(path, page(context, evaluated, outcome).as_bytes())
+    let manifest = bundle::verify(&evaluated.bundle)?;
+    store::write(path, page(&manifest, evaluated, outcome).as_bytes())
 }
 
-fn page(context: &Context<'_>, evaluated: &Evaluated, outcome: &RunOutcome) -> String {
+fn page(manifest: &Manifest, evaluated: &Evaluated, outcome: &RunOutcome) -> String {
+    let version = outcome.registered.as_ref().map_or_else(String::new, |registered| {
+        let alias =
+            registered.alias.as_ref().map(|alias| format!(" ({})", escape(alias))).unwrap_or_default();
+        format!(", version {}{alias}", registered.version)
+    });
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{name}</title><style>{STYLE}</style><h1>{name}</h1><p>Run {run}, judged on the {part} part.</p>",
-        name = escape(&context.pipeline.name),
+         <title>{name}</title><style>{STYLE}</style><h1>{name}</h1>\
+         <p>Model <code>{kind}</code>{version}. Run {run}, judged on the {part} part, {rows} rows.</p>",
+        name = escape(&manifest.name),
+        kind = escape(&manifest.kind),
         run = escape(&outcome.run_id),
         part = evaluated.part.name(),
+        rows = evaluated.evaluation.n_rows,
     );
     page.push_str("<table><tr><th>metric</th><th>value</th></tr>");
     for (name, value) in &evaluated.evaluation.values {
         let _ = write!(page, "<tr><td>{}</td><td>{value:.5}</td></tr>", escape(name));
     }
-    page.push_str("</table><div class=\"plots\">");
-    let curves = &evaluated.evaluation.curves;
-    let points =
-        |curve: &[CurvePoint]| -> Vec<[f64; 2]> { curve.iter().map(|point| [point.x, point.y]).collect() };
-    let calibration: Vec<[f64; 2]> =
-        curves.calibration.iter().map(|bin| [bin.predicted, bin.observed]).collect();
-    plot(&mut page, "ROC", ("false positive rate", "true positive rate"), &[("", &points(&curves.roc))]);
-    plot(&mut page, "Precision and recall", ("recall", "precision"), &[("", &points(&curves.pr))]);
-    plot(&mut page, "Calibration", ("predicted", "observed"), &[("", &calibration)]);
-    let line = |value: fn(&cupola_training::trainer::Epoch) -> f64| -> Vec<[f64; 2]> {
-        evaluated.history.iter().map(|epoch| [epoch.epoch as f64, value(epoch)]).collect()
-    };
-    let (train, validation) = (line(|epoch| epoch.train_loss), line(|epoch| epoch.validation_loss));
-    plot(&mut page, "Loss", ("epoch", "loss"), &[("train", &train), ("validation", &validation)]);
-    page.push_str("</div>");
+    page.push_str("</table>");
+    confusion(&mut page, manifest, evaluated);
+    plots(&mut page, manifest, evaluated);
     importance(&mut page, evaluated);
     page.push_str("<h2>Stages</h2><table><tr><th>stage</th><th>seconds</th><th>what it did</th></tr>");
     for stage in &outcome.stages {
@@ -53,6 +53,71 @@ fn page(context: &Context<'_>, evaluated: &Evaluated, outcome: &RunOutcome) -> S
     }
     page.push_str("</table></html>");
     page
+}
+
+/// What the decision threshold does to the judged rows of a binary model.
+fn confusion(page: &mut String, manifest: &Manifest, evaluated: &Evaluated) {
+    let evaluation = &evaluated.evaluation;
+    let (Some(threshold), Some(confusion)) = (evaluation.threshold, evaluation.confusion) else { return };
+    let Task::Binary { classes } = &manifest.signature.task else { return };
+    let [negative, positive] = classes.each_ref().map(|class| escape(class));
+    let row = |class: &str, counts: [f64; 2]| {
+        // Rows that have weights do not add up to whole numbers.
+        let cells = counts.map(|n| if n.fract() == 0.0 { format!("{n}") } else { format!("{n:.1}") });
+        format!("<tr><th>is {class}</th><td>{}</td><td>{}</td></tr>", cells[0], cells[1])
+    };
+    let _ = write!(
+        page,
+        "<h2>Decisions</h2><p>Decision threshold {threshold:.5}: a row that scores at least this is taken for {positive}.</p>\
+         <table><tr><th></th><th>taken for {negative}</th><th>taken for {positive}</th></tr>\
+         {}{}</table>",
+        row(&negative, [confusion.true_negative, confusion.false_positive]),
+        row(&positive, [confusion.false_negative, confusion.true_positive]),
+    );
+}
+
+fn plots(page: &mut String, manifest: &Manifest, evaluated: &Evaluated) {
+    let curves = &evaluated.evaluation.curves;
+    let points =
+        |curve: &[CurvePoint]| -> Vec<[f64; 2]> { curve.iter().map(|point| [point.x, point.y]).collect() };
+    let calibration: Vec<[f64; 2]> =
+        curves.calibration.iter().map(|bin| [bin.predicted, bin.observed]).collect();
+    // Probabilities that come true as often as they say lie on the diagonal.
+    let largest = calibration.iter().flatten().copied().fold(0.0, f64::max);
+    let diagonal = if calibration.is_empty() { Vec::new() } else { vec![[0.0; 2], [largest; 2]] };
+    let line = |value: fn(&cupola_training::trainer::Epoch) -> f64| -> Vec<[f64; 2]> {
+        evaluated.history.iter().map(|epoch| [epoch.epoch as f64, value(epoch)]).collect()
+    };
+    let step = if manifest.kind == GBDT { "round" } else { "epoch" };
+    page.push_str("<div class=\"plots\">");
+    for plot in [
+        Plot {
+            title: "ROC",
+            axes: ("false positive rate", "true positive rate"),
+            lines: vec![Line::plain(points(&curves.roc))],
+        },
+        Plot {
+            title: "Precision and recall",
+            axes: ("recall", "precision"),
+            lines: vec![Line::plain(points(&curves.pr))],
+        },
+        Plot {
+            title: "Calibration",
+            axes: ("predicted", "observed"),
+            lines: vec![Line::plain(calibration), Line::guide(diagonal)],
+        },
+        Plot {
+            title: "Loss",
+            axes: (step, "loss"),
+            lines: vec![
+                Line::named("train", COLOURS[0], line(|epoch| epoch.train_loss)),
+                Line::named("validation", COLOURS[1], line(|epoch| epoch.validation_loss)),
+            ],
+        },
+    ] {
+        plot.write(page);
+    }
+    page.push_str("</div>");
 }
 
 /// Features shown.
@@ -94,69 +159,6 @@ fn importance(page: &mut String, evaluated: &Evaluated) {
 const STYLE: &str = ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem}\
 table{border-collapse:collapse}td,th{padding:.25rem .75rem;border-bottom:1px solid #8884;text-align:left}\
 .plots{display:flex;flex-wrap:wrap;gap:1rem;margin:1.5rem 0}figure{margin:0}svg{width:300px;height:260px}text{fill:currentColor;font-size:11px}";
-
-const COLOURS: [&str; 2] = ["#2f6fdf", "#d9822b"];
-
-/// One line chart as inline SVG.
-fn plot(page: &mut String, title: &str, (x_label, y_label): (&str, &str), lines: &[(&str, &[[f64; 2]])]) {
-    let points = || {
-        lines.iter().flat_map(|(_, points)| points.iter()).filter(|p| p[0].is_finite() && p[1].is_finite())
-    };
-    if points().count() == 0 {
-        return;
-    }
-    let range = |axis: usize| {
-        let (low, high) =
-            points().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p[axis]), high.max(p[axis])));
-        if high > low { (low, high) } else { (low - 0.5, high + 0.5) }
-    };
-    let ((x0, x1), (y0, y1)) = (range(0), range(1));
-    let x = |value: f64| 45.0 + (value - x0) / (x1 - x0) * 240.0;
-    let y = |value: f64| 215.0 - (value - y0) / (y1 - y0) * 185.0;
-    let _ = write!(
-        page,
-        "<figure><svg viewBox=\"0 0 300 260\" role=\"img\" aria-label=\"{title}\"><text x=\"150\" y=\"16\" text-anchor=\"middle\">{title}</text>\
-         <path d=\"M45 30V215H285\" fill=\"none\" stroke=\"currentColor\"/>\
-         <text x=\"45\" y=\"230\">{x0}</text><text x=\"285\" y=\"230\" text-anchor=\"end\">{x1}</text>\
-         <text x=\"165\" y=\"246\" text-anchor=\"middle\">{x_label}</text>\
-         <text x=\"42\" y=\"215\" text-anchor=\"end\">{y0}</text><text x=\"42\" y=\"36\" text-anchor=\"end\">{y1}</text>\
-         <text x=\"12\" y=\"125\" transform=\"rotate(-90 12 125)\" text-anchor=\"middle\">{y_label}</text>",
-        x0 = short(x0),
-        x1 = short(x1),
-        y0 = short(y0),
-        y1 = short(y1),
-    );
-    for (index, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let path: Vec<String> = points
-            .iter()
-            .filter(|p| p[1].is_finite())
-            .map(|p| format!("{:.1},{:.1}", x(p[0]), y(p[1])))
-            .collect();
-        let _ = write!(
-            page,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-            path.join(" ")
-        );
-        if !name.is_empty() {
-            let at = 45 + 14 * index;
-            let _ = write!(
-                page,
-                "<text x=\"280\" y=\"{at}\" text-anchor=\"end\" style=\"fill:{colour}\">{name}</text>"
-            );
-        }
-    }
-    page.push_str("</svg></figure>");
-}
-
-/// A number for an axis: about three digits.
-fn short(value: f64) -> String {
-    match value.abs() {
-        size if value.fract() == 0.0 || size >= 100.0 => format!("{value:.0}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")

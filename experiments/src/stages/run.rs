@@ -1,5 +1,5 @@
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cupola_datasets::Lake;
@@ -50,6 +50,8 @@ pub struct RunOutcome {
     pub stages: Vec<StageSummary>,
     /// The clean table, if the run came that far.
     pub dataset: Option<DatasetInput>,
+    /// The data profile as a page, if the run came that far.
+    pub profile: Option<PathBuf>,
     /// Metrics and report, if the run came that far.
     pub evaluated: Option<Evaluated>,
     /// Registered version, if the run came that far.
@@ -105,13 +107,15 @@ pub fn run(loaded: &LoadedPipeline, options: &RunOptions<'_>) -> Result<RunOutco
         pipeline: pipeline.name.clone(),
         stages: Vec::new(),
         dataset: None,
+        profile: None,
         evaluated: None,
         registered: None,
     };
     stages(&context, options.to, &mut outcome)?;
-    let is_kept = outcome.stages.iter().any(|stage| stage.stage == Stage::Evaluate && stage.reused);
-    if let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| !is_kept) {
-        report::write(&context, evaluated, &outcome)?;
+    // The report of kept results is about the run that made them.
+    let is_new = outcome.stages.iter().any(|stage| stage.stage >= Stage::Evaluate && !stage.reused);
+    if let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| is_new) {
+        report::write(evaluated, &outcome)?;
     }
     Ok(outcome)
 }
@@ -130,6 +134,7 @@ fn stages(context: &Context<'_>, to: Stage, outcome: &mut RunOutcome) -> Result<
         return Ok(());
     };
     outcome.dataset = Some(dataset(context, &ingested, &prepared));
+    outcome.profile = Some(prepared.page.clone());
     let Some(featured) = steps.step(Stage::Features, || features::run(context, &ingested, &prepared), |f| {
         let (numeric, categorical) = (f.plan.numeric.len(), f.plan.categorical.len());
         format!("{numeric} numeric and {categorical} categorical features; {} rows train, {} validate, {} test", f.n_train, f.n_validation, f.n_test)

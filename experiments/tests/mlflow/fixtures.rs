@@ -86,7 +86,11 @@ pub fn bundle(dir: &Path, run_id: &str, content: &str) -> PathBuf {
         format: 1,
         name: "card-fraud".into(),
         kind: "mlp".into(),
-        signature: Signature { input: schema(), task: Task::Binary { classes: ["0".into(), "1".into()] } },
+        signature: Signature {
+            input: schema(),
+            task: Task::Binary { classes: ["0".into(), "1".into()] },
+            identity: Vec::new(),
+        },
         provenance: Provenance {
             run_id: run_id.into(),
             cupola_version: "0.1.0".into(),

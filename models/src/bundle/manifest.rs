@@ -43,6 +43,10 @@ pub struct Signature {
     pub input: Schema,
     /// Meaning of the scores.
     pub task: Task,
+    /// Columns that say which row it is: the key, and the group of a ranking. A score does not need them; a scored
+    /// file carries them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<String>,
 }
 
 /// Where a bundle comes from.

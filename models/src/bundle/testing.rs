@@ -56,6 +56,7 @@ pub fn write(dir: &Path, seed: u64) -> Result<Manifest, BundleError> {
         plan: &plan(),
         profile: serde_json::json!({}),
         task: Task::Binary { classes: ["0".into(), "1".into()] },
+        identity: vec!["id".into()],
         provenance: Provenance { run_id: format!("run-{seed}"), seed, ..Provenance::default() },
         metrics: IndexMap::from([("roc_auc".into(), 0.5)]),
         threshold: Some(0.5),

@@ -24,6 +24,8 @@ pub struct BundleParts<'a> {
     pub profile: serde_json::Value,
     /// Meaning of the scores.
     pub task: Task,
+    /// Columns that say which row it is.
+    pub identity: Vec<String>,
     /// Where it comes from.
     pub provenance: Provenance,
     /// Metrics of the test part, by name.
@@ -49,7 +51,11 @@ impl Bundle {
             format: FORMAT,
             name: parts.name,
             kind: kind.into(),
-            signature: Signature { input: parts.plan.input.clone(), task: parts.task },
+            signature: Signature {
+                input: parts.plan.input.clone(),
+                task: parts.task,
+                identity: parts.identity,
+            },
             provenance: parts.provenance,
             metrics: parts.metrics,
             threshold: parts.threshold,

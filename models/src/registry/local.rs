@@ -76,11 +76,16 @@ impl LocalRegistry {
         if files.versions()?.is_empty() {
             return Err(RegistryError::UnknownModel {
                 name: name.into(),
-                registry: self.root.display().to_string(),
+                registry: format!("{} (--home DIR names another home folder)", self.place().display()),
                 known: listed(self.names()?),
             });
         }
         Ok(files)
+    }
+
+    /// The folder as a person finds it from anywhere.
+    fn place(&self) -> PathBuf {
+        std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone())
     }
 
     /// Points an alias somewhere else, with a line in the history. The caller holds the lock.

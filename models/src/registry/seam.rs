@@ -88,6 +88,16 @@ pub struct ModelInfo {
     pub aliases: IndexMap<String, u64>,
 }
 
+impl ModelInfo {
+    /// Aliases that point at a version, `champion` first.
+    pub fn aliases_of(&self, version: u64) -> Vec<&str> {
+        let here = self.aliases.iter().filter(|(_, at)| **at == version);
+        let mut aliases: Vec<&str> = here.map(|(alias, _)| alias.as_str()).collect();
+        aliases.sort_unstable_by_key(|alias| (*alias != "champion", *alias));
+        aliases
+    }
+}
+
 /// A version in a registry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VersionInfo {
@@ -120,7 +130,7 @@ pub enum RegistryError {
     UnknownModel {
         /// Name asked for.
         name: String,
-        /// Where it was looked for.
+        /// Where it was looked for, and how to look elsewhere.
         registry: String,
         /// Names that are there.
         known: String,

@@ -79,17 +79,12 @@ impl Loader {
     }
 
     fn known_model(&self, name: &str) -> Result<(), ServeError> {
-        let known = self.registry.models()?;
-        if known.iter().any(|info| info.name == name) {
+        if self.registry.models()?.iter().any(|info| info.name == name) {
             return Ok(());
         }
-        let known: Vec<String> = known.into_iter().map(|info| info.name).collect();
-        Err(cupola_models::registry::RegistryError::UnknownModel {
-            name: name.into(),
-            registry: "the registry".into(),
-            known: if known.is_empty() { "none".into() } else { known.join(", ") },
-        }
-        .into())
+        // Its own error says where it looked and what is there.
+        self.registry.resolve(name, &VersionRef::default())?;
+        Ok(())
     }
 
     fn load_model(&self, info: &ModelInfo, before: Option<&ServedModel>) -> Result<ServedModel, ServeError> {

@@ -124,6 +124,7 @@ impl Network {
             plan: &plan,
             profile: self.profile.clone(),
             task: self.task.clone(),
+            identity: Vec::new(),
             provenance: Provenance { run_id: format!("run-{}", self.seed), ..Provenance::default() },
             metrics: IndexMap::from([("roc_auc".into(), 0.75)]),
             threshold: matches!(self.task, Task::Binary { .. }).then_some(0.5),

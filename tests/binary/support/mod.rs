@@ -48,6 +48,12 @@ impl Desk {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// Text of the one file of this name in the home.
+    pub fn read_found(&self, name: &str) -> String {
+        let path = find(&self.path("home"), &|found| found == name);
+        std::fs::read_to_string(path.unwrap()).unwrap()
+    }
+
     /// The command, not yet started, with this desk's home.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cupola"));

@@ -1,5 +1,5 @@
 use super::counts::{Counts, Ranking};
-use super::{CostConfig, Evaluation, Predictions, curves};
+use super::{Confusion, CostConfig, Evaluation, Predictions, curves};
 
 /// Fills in all of a binary evaluation.
 pub(super) fn evaluate(
@@ -35,6 +35,12 @@ pub(super) fn evaluate(
         put("expected_cost", cost_of(&counts, ranking.positive, cost) / all);
     }
     into.threshold = Some(counts.threshold);
+    into.confusion = Some(Confusion {
+        true_positive: counts.true_positive,
+        false_positive: counts.false_positive,
+        false_negative,
+        true_negative: ranking.negative - counts.false_positive,
+    });
     into.curves.roc = curves::roc_points(&ranking);
     into.curves.pr = curves::pr_points(&ranking);
     into.curves.calibration = bins;

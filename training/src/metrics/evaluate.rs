@@ -54,6 +54,9 @@ pub struct Evaluation {
     /// Binary only: scores from here on are taken for positive in `f1`, `precision`, `recall`,
     /// `accuracy` and `expected_cost`.
     pub threshold: Option<f64>,
+    /// Binary only: what the threshold decides.
+    #[serde(default)]
+    pub confusion: Option<Confusion>,
     /// Curves for plots.
     pub curves: Curves,
     /// Metric that models are compared by.
@@ -62,6 +65,19 @@ pub struct Evaluation {
     pub greater_is_better: bool,
     /// Rows evaluated.
     pub n_rows: usize,
+}
+
+/// Rows, by their weights, by what they are and what they are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Positive rows taken for positive.
+    pub true_positive: f64,
+    /// Negative rows taken for positive.
+    pub false_positive: f64,
+    /// Positive rows taken for negative.
+    pub false_negative: f64,
+    /// Negative rows taken for negative.
+    pub true_negative: f64,
 }
 
 impl Evaluation {
@@ -101,6 +117,7 @@ pub fn evaluate_at(
     let mut evaluation = Evaluation {
         values: IndexMap::new(),
         threshold: None,
+        confusion: None,
         curves: Curves::default(),
         greater_is_better: greater_is_better(&primary),
         primary,

@@ -15,7 +15,7 @@ pub use config::{CostConfig, EvaluateConfig};
 pub use curves::{CalibrationBin, CurvePoint, Curves};
 pub use error::MetricsError;
 pub use evaluate::{
-    Evaluation, Predictions, RELEVANCE_MAX, evaluate, evaluate_at, greater_is_better, metric_names,
+    Confusion, Evaluation, Predictions, RELEVANCE_MAX, evaluate, evaluate_at, greater_is_better, metric_names,
 };
 pub(crate) use evaluate::{expected_label, is_label};
 pub use importance::permutation_importance;

@@ -37,6 +37,21 @@ fn binary_metrics_equal_scikit_learn_with_ties_and_weights() {
 }
 
 #[test]
+fn the_confusion_matrix_counts_rows_by_weight_at_the_threshold() {
+    let config = EvaluateConfig::default();
+    let scores = one(&SCORES);
+    let at = |weights| {
+        let predictions = Predictions { scores: &scores, labels: &LABELS, weights, groups: None };
+        let found = evaluate_at(&binary(), predictions, &config, Some(0.5)).unwrap().confusion.unwrap();
+        [found.true_negative, found.false_positive, found.false_negative, found.true_positive]
+    };
+    // sklearn.metrics.confusion_matrix(LABELS, SCORES >= 0.5, sample_weight=...).ravel()
+    assert_eq!(at(None), [3.0, 2.0, 1.0, 4.0]);
+    assert_eq!(at(Some(&WEIGHTS)), [4.0, 3.25, 0.5, 5.0]);
+    assert_eq!(eval(&Task::Regression, &scores, &LABELS, None).confusion, None);
+}
+
+#[test]
 fn multiclass_metrics_equal_scikit_learn() {
     let task = Task::Multiclass { classes: vec!["a".into(), "b".into(), "c".into()] };
     let scores = Scores { n_outputs: 3, values: MULTICLASS_SCORES.to_vec() };
