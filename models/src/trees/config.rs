@@ -14,8 +14,8 @@ pub struct GbdtConfig {
     pub objective: Option<Objective>,
     /// Most rounds; a round is one tree, or one for each class.
     pub n_estimators: usize,
-    /// Rounds without a better validation score before training stops; 0 never stops early. The model keeps
-    /// the rounds up to the best.
+    /// Rounds without a better validation score before training stops; the model keeps the rounds up to the best. 0 never
+    /// stops early and keeps all rounds.
     pub early_stopping_rounds: usize,
     /// Metric of the validation rows that stops the training: the objective's own loss by default, else one
     /// of the task's metrics, such as `pr_auc`.

@@ -341,6 +341,10 @@ fn training_stops_when_validation_gets_no_better() {
         GbdtConfig { eval_metric: Some("roc_auc".into()), early_stopping_rounds: 5, ..config(500) };
     let by_auc = Case::new(settings, binary(), &table).run().unwrap();
     assert!(by_auc.history.len() < 500 && by_auc.forest.n_trees() > 0);
+
+    let without = GbdtConfig { early_stopping_rounds: 0, ..config(best + 20) };
+    let all = Case::new(without, binary(), &table).run().unwrap();
+    assert_eq!(all.forest.n_trees(), best + 20);
 }
 
 #[test]
@@ -433,11 +437,14 @@ fn vulkan_or_skip(test: &str) -> Option<Device> {
 fn trees_are_the_same_bytes_on_the_cpu_and_on_vulkan() {
     let Some(device) = vulkan_or_skip("trees_are_the_same_bytes_on_the_cpu_and_on_vulkan") else { return };
     let regression = table(6_000, |signal, rng| signal + rng.random_range(-0.3..0.3));
+    // More rows than the training loss is taken over.
+    let many = table(40_000, coin);
     let classes = table(6_000, coin);
     // Wide bins, categories, missing numbers, subsamples, leaf-wise growth, leaves that are medians.
     let lossguide = cupola_models::trees::GrowPolicy::Lossguide;
     let cases = [
         (config(6), binary(), &classes),
+        (config(2), binary(), &many),
         (GbdtConfig { max_bin: 1_024, subsample: 0.6, ..config(5) }, binary(), &classes),
         (
             GbdtConfig { grow_policy: lossguide, max_leaves: 20, max_depth: 0, ..config(4) },
@@ -454,6 +461,8 @@ fn trees_are_the_same_bytes_on_the_cpu_and_on_vulkan() {
         let cpu = Case::new(settings.clone(), task.clone(), table).run().unwrap();
         let gpu = Case { device, ..Case::new(settings, task, table) }.run().unwrap();
         assert_eq!(gpu.forest.to_safetensors().unwrap(), cpu.forest.to_safetensors().unwrap());
+        let losses = |of: &Boosted| of.history.iter().map(|round| round.train_loss).collect::<Vec<_>>();
+        assert_eq!(losses(&gpu), losses(&cpu));
         assert!(cpu.forest.nodes.len() > 20, "there is something to compare");
     }
 }

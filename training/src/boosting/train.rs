@@ -110,7 +110,8 @@ impl Booster<'_> {
         }
         let stopped =
             if self.out_of_patience() { "no better for the patience given" } else { "all rounds done" };
-        let best = self.course.best.map_or(self.course.history.len(), |(_, round)| round);
+        let best = self.course.best.filter(|_| self.input.config.early_stopping_rounds > 0);
+        let best = best.map_or(self.course.history.len(), |(_, round)| round);
         self.forest.truncate(n_before + best * self.forest.shape.n_outputs);
         Ok(Boosted { forest: self.forest, history: self.course.history, stopped: stopped.into() })
     }

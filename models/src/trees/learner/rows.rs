@@ -28,7 +28,7 @@ pub enum Side {
 /// A split to be carried out.
 pub struct Order {
     pub segments: Segments,
-    /// Which of the two buffers the rows are in.
+    /// Of the node's depth: which buffer its rows are in, where a store has two.
     pub parity: usize,
     /// Place of the feature in the row.
     pub place: usize,
@@ -50,15 +50,18 @@ const TASK_ROWS: usize = 16_384;
 /// Rows decided on before those of the wanted side are summed, while they are still near.
 const RUN_ROWS: usize = 4_096;
 
-/// All rows, in two buffers: a node's rows are in the one of its depth's parity, its children's in the other.
+/// All rows. A node's rows keep their place in each block: its left child's come to the front of it, the right one's
+/// behind them.
 pub struct RowSet {
-    pub buffers: [Vec<Record>; 2],
+    pub records: Vec<Record>,
     /// Rows of a block; a row's block is its number divided by this.
     pub block_rows: usize,
     /// Rows of each block that take part; they come first.
     n_taken: Vec<usize>,
     collectors: Pool<Collector>,
     histograms: Pool<Histogram>,
+    /// Where right rows wait while left ones move to the front.
+    waiting: Pool<Vec<Record>>,
 }
 
 /// Memory that is used again.
@@ -78,11 +81,12 @@ impl RowSet {
     pub fn new(n_rows: usize) -> Self {
         let block_rows = n_rows.div_ceil(4 * rayon::current_num_threads()).clamp(1_024, 65_536);
         Self {
-            buffers: [vec![Record::default(); n_rows], vec![Record::default(); n_rows]],
+            records: vec![Record::default(); n_rows],
             block_rows,
             n_taken: Vec::new(),
             collectors: Pool(Mutex::default()),
             histograms: Pool(Mutex::default()),
+            waiting: Pool(Mutex::default()),
         }
     }
 
@@ -98,7 +102,7 @@ impl RowSet {
         histogram
     }
 
-    fn histogram(&self, matrix: &BinnedMatrix, segments: &Segments, parity: usize) -> Histogram {
+    fn histogram(&self, matrix: &BinnedMatrix, segments: &Segments) -> Histogram {
         let n_rows: usize = segments.iter().map(|s| s.len()).sum();
         let tasks = groups(segments, n_rows);
         let parts: Vec<Histogram> = tasks
@@ -106,7 +110,7 @@ impl RowSet {
             .map(|task| {
                 let mut collector = self.collector(matrix);
                 for segment in &segments[task] {
-                    collector.add(matrix, &self.buffers[parity][segment.clone()]);
+                    collector.add(matrix, &self.records[segment.clone()]);
                 }
                 self.collected(collector)
             })
@@ -125,15 +129,14 @@ impl RowSet {
     }
 
     fn carry_out(&mut self, matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
-        let mut buffers = std::mem::take(&mut self.buffers);
-        let done = self.split_in(&mut buffers, matrix, orders);
-        self.buffers = buffers;
+        let mut records = std::mem::take(&mut self.records);
+        let done = self.split_in(&mut records, matrix, orders);
+        self.records = records;
         done
     }
 
-    fn split_in(&self, buffers: &mut [Vec<Record>; 2], matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
-        let [even, odd] = buffers;
-        let tasks = tasks(even, odd, orders);
+    fn split_in(&self, records: &mut [Record], matrix: &BinnedMatrix, orders: &[Order]) -> Vec<Done> {
+        let tasks = tasks(records, orders);
         let carry_out = |task: Task<'_>| (task.order, self.part(matrix, &orders[task.order], task.pieces));
         let parts: Vec<(usize, Done)> = tasks.into_par_iter().map(carry_out).collect();
         let mut done: Vec<Done> = orders.iter().map(|_| Done::default()).collect();
@@ -152,24 +155,33 @@ impl RowSet {
     fn part(&self, matrix: &BinnedMatrix, order: &Order, pieces: Vec<Piece<'_>>) -> Done {
         let mut done = Done::default();
         let mut collector = order.build.map(|_| self.collector(matrix));
-        for Piece { first, from, to } in pieces {
-            let (mut left, mut right) = (0, from.len());
-            for run in from.chunks(RUN_ROWS) {
+        let mut waiting = self.waiting.take();
+        for Piece { first, rows } in pieces {
+            if waiting.len() < rows.len() {
+                waiting.resize(rows.len(), Record::default());
+            }
+            let (mut left, mut right) = (0, 0);
+            for run in (0..rows.len()).step_by(RUN_ROWS) {
                 let (left_before, right_before) = (left, right);
-                partition(matrix, order, run, to, &mut left, &mut right);
+                let run = run..(run + RUN_ROWS).min(rows.len());
+                partition(matrix, order, Halves { rows, waiting: &mut waiting }, run, &mut left, &mut right);
                 match (&mut collector, order.build) {
-                    (Some(collector), Some(Side::Left)) => collector.add(matrix, &to[left_before..left]),
-                    (Some(collector), Some(Side::Right)) => collector.add(matrix, &to[right..right_before]),
+                    (Some(collector), Some(Side::Left)) => collector.add(matrix, &rows[left_before..left]),
+                    (Some(collector), Some(Side::Right)) => {
+                        collector.add(matrix, &waiting[right_before..right])
+                    }
                     _ => {}
                 }
             }
+            rows[left..].copy_from_slice(&waiting[..right]);
             if left > 0 {
                 done.left.push(first..first + left);
             }
-            if left < from.len() {
-                done.right.push(first + left..first + from.len());
+            if left < rows.len() {
+                done.right.push(first + left..first + rows.len());
             }
         }
+        self.waiting.give(waiting);
         done.histogram = collector.map(|collector| NodeHistogram::Here(self.collected(collector)));
         done
     }
@@ -177,8 +189,8 @@ impl RowSet {
 
 impl RowStore for RowSet {
     fn start(&mut self, draw: Draw, loss: &dyn Gradients) -> Result<Option<Units>, GpuError> {
-        let units = quantise(&mut self.buffers[0], draw.seed, loss);
-        let blocks = self.buffers[0].par_chunks_mut(self.block_rows);
+        let units = quantise(&mut self.records, draw.seed, loss);
+        let blocks = self.records.par_chunks_mut(self.block_rows);
         self.n_taken = blocks.map(|records| to_front(records, draw)).collect();
         Ok(units)
     }
@@ -186,7 +198,7 @@ impl RowStore for RowSet {
     fn root(&mut self, matrix: &BinnedMatrix) -> Result<Root, GpuError> {
         let blocks = self.n_taken.iter().enumerate().filter(|(_, n)| **n > 0);
         let segments = blocks.map(|(i, n)| i * self.block_rows..i * self.block_rows + n).collect();
-        let histogram = self.histogram(matrix, &segments, 0);
+        let histogram = self.histogram(matrix, &segments);
         Ok(Root {
             segments,
             total: histogram.total(&matrix.layout),
@@ -207,7 +219,7 @@ impl RowStore for RowSet {
                 let Some(segment) = leaf.segments.get(at).filter(|s| s.start < first + block_rows) else {
                     continue;
                 };
-                for record in &self.buffers[leaf.parity][segment.clone()] {
+                for record in &self.records[segment.clone()] {
                     to[record.row as usize - first] += values[leaf.node];
                 }
             }
@@ -216,11 +228,11 @@ impl RowStore for RowSet {
     }
 
     fn holds_all(&self) -> bool {
-        self.n_taken.iter().sum::<usize>() == self.buffers[0].len()
+        self.n_taken.iter().sum::<usize>() == self.records.len()
     }
 
     fn rows_of(&self, leaf: &Leaf) -> Result<Vec<u32>, GpuError> {
-        let records = leaf.segments.iter().flat_map(|segment| &self.buffers[leaf.parity][segment.clone()]);
+        let records = leaf.segments.iter().flat_map(|segment| &self.records[segment.clone()]);
         Ok(records.map(|record| record.row).collect())
     }
 
@@ -245,31 +257,39 @@ fn to_front(records: &mut [Record], draw: Draw) -> usize {
     n
 }
 
-/// Writes left rows from the front of `to`, right ones from its back, and moves both ends.
+/// A node's rows of a block while they are split.
+struct Halves<'a> {
+    /// Left ones at the front, then those that were not looked at yet.
+    rows: &'a mut [Record],
+    /// Right ones.
+    waiting: &'a mut [Record],
+}
+
+/// Moves the rows of a run to the ends of both halves, and the ends with them.
 fn partition(
     matrix: &BinnedMatrix,
     order: &Order,
-    run: &[Record],
-    to: &mut [Record],
+    halves: Halves<'_>,
+    run: Range<usize>,
     left: &mut usize,
     right: &mut usize,
 ) {
     let left_of = |bin: usize| order.goes_left[bin];
     match matrix.bins_of(order.place) {
         BinsOf::Narrow(bins) => {
-            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, run, to, left, right)
+            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, halves, run, left, right)
         }
         BinsOf::Wide(bins) => {
-            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, run, to, left, right)
+            partition_by(|row| left_of(usize::from(bins[row])), |_| {}, halves, run, left, right)
         }
         BinsOf::InRows { rows, slot, is_narrow } => {
             let at = |row: usize| row * matrix.layout.stride + slot.byte;
             let ask = |row: usize| prefetch(rows, at(row));
             if is_narrow {
-                partition_by(|row| left_of(usize::from(rows[at(row)])), ask, run, to, left, right)
+                partition_by(|row| left_of(usize::from(rows[at(row)])), ask, halves, run, left, right)
             } else {
                 let wide = |at: usize| usize::from(u16::from_le_bytes([rows[at], rows[at + 1]]));
-                partition_by(|row| left_of(wide(at(row))), ask, run, to, left, right)
+                partition_by(|row| left_of(wide(at(row))), ask, halves, run, left, right)
             }
         }
     }
@@ -279,29 +299,29 @@ fn partition(
 fn partition_by(
     goes_left: impl Fn(usize) -> bool,
     ask: impl Fn(usize),
-    run: &[Record],
-    to: &mut [Record],
+    Halves { rows, waiting }: Halves<'_>,
+    run: Range<usize>,
     left: &mut usize,
     right: &mut usize,
 ) {
     // Both ends are written and one of them moves: no branch to be mispredicted.
-    for (i, record) in run.iter().enumerate() {
-        if let Some(ahead) = run.get(i + AHEAD) {
+    for i in run {
+        if let Some(ahead) = rows.get(i + AHEAD) {
             ask(ahead.row as usize);
         }
+        let record = rows[i];
         let goes_left = goes_left(record.row as usize);
-        to[*left] = *record;
-        to[*right - 1] = *record;
+        rows[*left] = record;
+        waiting[*right] = record;
         *left += usize::from(goes_left);
-        *right -= usize::from(!goes_left);
+        *right += usize::from(!goes_left);
     }
 }
 
-/// A segment's rows in the buffer they are in, and their place in the other.
+/// A segment's rows.
 struct Piece<'a> {
     first: usize,
-    from: &'a [Record],
-    to: &'a mut [Record],
+    rows: &'a mut [Record],
 }
 
 struct Task<'a> {
@@ -309,8 +329,8 @@ struct Task<'a> {
     pieces: Vec<Piece<'a>>,
 }
 
-/// Lends every segment its stretch of both buffers.
-fn tasks<'a>(even: &'a mut [Record], odd: &'a mut [Record], orders: &[Order]) -> Vec<Task<'a>> {
+/// Lends every segment its stretch of the records.
+fn tasks<'a>(records: &'a mut [Record], orders: &[Order]) -> Vec<Task<'a>> {
     let mut found = Vec::new();
     let mut wanted: Vec<(Range<usize>, usize)> = Vec::new();
     for (i, order) in orders.iter().enumerate() {
@@ -321,23 +341,14 @@ fn tasks<'a>(even: &'a mut [Record], odd: &'a mut [Record], orders: &[Order]) ->
         }
     }
     wanted.sort_unstable_by_key(|(segment, _)| segment.start);
-    let (mut even, mut odd, mut at) = (even, odd, 0);
+    let (mut rest, mut at) = (records, 0);
     for (segment, task) in wanted {
-        let (in_even, in_odd);
-        (in_even, even) = cut(even, segment.start - at, segment.len());
-        (in_odd, odd) = cut(odd, segment.start - at, segment.len());
+        let rows;
+        (rows, rest) = rest[segment.start - at..].split_at_mut(segment.len());
         at = segment.end;
-        let task = &mut found[task];
-        let (from, to): (&[Record], &mut [Record]) =
-            if orders[task.order].parity == 0 { (in_even, in_odd) } else { (in_odd, in_even) };
-        task.pieces.push(Piece { first: segment.start, from, to });
+        found[task].pieces.push(Piece { first: segment.start, rows });
     }
     found
-}
-
-/// A stretch of a slice, and what comes after it.
-fn cut(slice: &mut [Record], skip: usize, n: usize) -> (&mut [Record], &mut [Record]) {
-    slice[skip..].split_at_mut(n)
 }
 
 /// Ranges of segments with about equal numbers of rows, as many as threads can use.
