@@ -9,6 +9,8 @@ pub(super) const UNITS: u32 = 256;
 /// Rows of a unit when the largest are looked for: few workgroups, since all of them meet in two words.
 pub(super) const ROWS: u32 = 16;
 
+/// What the lowest bit of a probability is worth.
+const STEP: f32 = 1.0 / 16_777_216.0;
 const ENTRIES_WORD: u32 = ENTRIES as u32;
 
 /// A loss at the present raw scores, row by row.
@@ -123,7 +125,7 @@ fn probability(table: &Array<u32>, x: f32) -> f32 {
     let above = table[entry as usize];
     let below = table[entry as usize + 1];
     let tail = above - (above - below) * part / PARTS;
-    let tail = f32::cast_from((tail + 32) >> 6) * f32::new(0.000_000_059_604_644_775_390_625);
+    let tail = f32::cast_from((tail + 32) >> 6) * f32::new(STEP);
     select(x < 0.0, tail, 1.0 - tail)
 }
 

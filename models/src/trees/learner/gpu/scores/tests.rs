@@ -80,10 +80,8 @@ fn leaves_add_their_values_to_the_scores() {
     // Beside these all others would be nothing.
     raw[5..7].fill(0.0);
     let draw = Draw { seed: 7, subsample: 1.0 };
-    let mut expected = raw.clone();
-    for row in 0..20_000 {
-        expected[row] += if row < 12_345 { 0.3 } else { -1e-3 };
-    }
+    let value = |row: usize| if row < 12_345 { 0.3 } else { -1e-3 };
+    let expected: Vec<f32> = raw.iter().enumerate().map(|(row, raw)| raw + value(row)).collect();
     let loss = RowLoss::SquaredError;
     on_device.take_scores(&RowScores { loss, raw: &raw, labels: &labels, weights: None }, 0..20_000).unwrap();
     start(&mut on_device, draw);

@@ -48,7 +48,27 @@ struct Bounds {
     high: f32,
 }
 
-/// Nodes whose histograms are in one buffer.
+/// A node and a feature.
+#[derive(CubeType)]
+struct Asked {
+    node: u32,
+    /// First word of the feature.
+    feature: u32,
+    total: Sums,
+    /// Greatest lower bound, once it is known.
+    best: f32,
+}
+
+/// A cut after a bin.
+#[derive(CubeType, Clone, Copy)]
+struct Cut {
+    bin: u32,
+    /// Missing rows: 0 right, 1 left, 2 none there.
+    missing: u32,
+    left: Sums,
+}
+
+/// Nodes that are looked through.
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct Questions {
     /// [`QUESTION`] words each.
@@ -79,14 +99,13 @@ pub(super) fn search(
     let exists = number < questions.n_features;
     let number = select(exists, number, 0u32);
     let feature = number * FEATURE;
-    let at = node * QUESTION;
-    let total = load(&questions.words, at);
-    let first_bin = questions.words[at as usize + 4] + questions.features[feature as usize];
+    let first_bin = questions.words[(node * QUESTION) as usize + 4] + questions.features[feature as usize];
     let is_allowed = exists && questions.allowed[(node * questions.n_features + number) as usize] == 1;
     let n_bins = select(is_allowed, questions.features[feature as usize + 1], 0u32);
     let missing = load(limbs, 4 * first_bin);
     let none_missing = is_zero(missing);
     let best = f32::reinterpret(state[2 * node as usize].load());
+    let asked = Asked { node, feature, total: load(&questions.words, node * QUESTION), best };
     let mut before = Sums { gradient: zero(), hessian: zero() };
     let mut greatest = f32::new(0.0);
     if UNIT_POS == 0 {
@@ -102,23 +121,20 @@ pub(super) fn search(
         // A cut after an empty bin is the one before it once more.
         let is_cut = bin < n_bins && (bin == 1 || !is_zero(own));
         if is_cut && bin + u32::cast_from(none_missing) < n_bins {
-            let bounds = bounds(&questions.words, at, total, up_to);
-            greatest = max(greatest, bounds.low);
-            if comptime!(notes) {
-                if bounds.high >= best {
-                    note(questions, node, feature, bin, select(none_missing, 2u32, 0u32), up_to, state, cuts);
-                }
-            }
+            let low = weigh(
+                questions,
+                &asked,
+                Cut { bin, missing: select(none_missing, 2u32, 0u32), left: up_to },
+                state,
+                cuts,
+                notes,
+            );
+            greatest = max(greatest, low);
         }
         if is_cut && bin + 1 < n_bins && !none_missing {
             let left = plus_sums(up_to, missing);
-            let bounds = bounds(&questions.words, at, total, left);
-            greatest = max(greatest, bounds.low);
-            if comptime!(notes) {
-                if bounds.high >= best {
-                    note(questions, node, feature, bin, 1u32, left, state, cuts);
-                }
-            }
+            let low = weigh(questions, &asked, Cut { bin, missing: 1u32, left }, state, cuts, notes);
+            greatest = max(greatest, low);
         }
     }
     if comptime!(!notes) {
@@ -132,29 +148,34 @@ pub(super) fn search(
     }
 }
 
-/// Writes down a cut, where there is room; counts it in any case.
+/// Lower bound of what a cut gains. Writes it down if it may be the best and there is room; counts it in any case.
 #[cube]
-fn note(
+fn weigh(
     questions: &Questions,
-    node: u32,
-    feature: u32,
-    bin: u32,
-    missing: u32,
-    left: Sums,
+    asked: &Asked,
+    cut: Cut,
     state: &mut Array<Atomic<u32>>,
     cuts: &mut Array<u32>,
-) {
-    let place = state[2 * node as usize + 1].fetch_add(1u32);
-    if place < questions.cuts_max {
-        let to = ((node * questions.cuts_max + place) * CUT) as usize;
-        cuts[to] = questions.features[feature as usize + 2];
-        cuts[to + 1] = bin;
-        cuts[to + 2] = missing;
-        cuts[to + 3] = left.gradient.low;
-        cuts[to + 4] = left.gradient.high;
-        cuts[to + 5] = left.hessian.low;
-        cuts[to + 6] = left.hessian.high;
+    #[comptime] notes: bool,
+) -> f32 {
+    let bounds = bounds(&questions.words, asked.node * QUESTION, asked.total, cut.left);
+    if comptime!(notes) {
+        let may_be_best = bounds.high >= asked.best;
+        if may_be_best {
+            let place = state[2 * asked.node as usize + 1].fetch_add(1u32);
+            if place < questions.cuts_max {
+                let to = ((asked.node * questions.cuts_max + place) * CUT) as usize;
+                cuts[to] = questions.features[asked.feature as usize + 2];
+                cuts[to + 1] = cut.bin;
+                cuts[to + 2] = cut.missing;
+                cuts[to + 3] = cut.left.gradient.low;
+                cuts[to + 4] = cut.left.gradient.high;
+                cuts[to + 5] = cut.left.hessian.low;
+                cuts[to + 6] = cut.left.hessian.high;
+            }
+        }
     }
+    bounds.low
 }
 
 /// Takes a part's histogram from the whole's: what is left is the other part's.
