@@ -1,5 +1,5 @@
 use cupola_experiments::journal::{MODEL_KIND, RunSummary, StageDone};
-use cupola_experiments::mlflow::SyncOutcome;
+use cupola_experiments::mlflow::{MlflowConfig, SyncOutcome};
 use cupola_experiments::stages::rfc3339;
 use cupola_experiments::{journal, mlflow};
 use cupola_models::registry::{LocalRegistry, ModelInfo, Registry};
@@ -46,20 +46,24 @@ pub fn run(global: &Global, command: &Command) -> CommandResult {
         |id: &String| journal::find(home.root(), &runs, id).map_err(|error| Failure::new(Code::Usage, error));
     match command {
         Command::List { json: true } => line(&serde_json::to_string_pretty(&runs)?),
-        Command::List { json: false } => list(&runs, &models(global)?),
+        Command::List { json: false } => list(&runs, &models(global)),
         Command::Show { run, json: true } => line(&serde_json::to_string_pretty(find(run)?)?),
-        Command::Show { run, json: false } => show(find(run)?, &models(global)?),
+        Command::Show { run, json: false } => show(find(run)?, &models(global)),
         Command::Compare { runs: ids } => {
             let chosen = ids.iter().map(|id| find(id).cloned()).collect::<Result<Vec<_>, _>>()?;
-            compare(&chosen, &runs, &models(global)?);
+            compare(&chosen, &runs, &models(global));
         }
         Command::Sync => sync(global)?,
     }
     Ok(())
 }
 
-fn models(global: &Global) -> Result<Vec<ModelInfo>, Failure> {
-    Ok(LocalRegistry::open(&global.home().models())?.models()?)
+/// Models whose aliases runs are shown with; none where versions are in MLflow, or the folder cannot be read.
+fn models(global: &Global) -> Vec<ModelInfo> {
+    if MlflowConfig::env("MLFLOW_REGISTRY_URI").is_some() {
+        return Vec::new();
+    }
+    LocalRegistry::open(&global.home().models()).and_then(|registry| registry.models()).unwrap_or_default()
 }
 
 fn list(runs: &[RunSummary], models: &[ModelInfo]) {
@@ -131,8 +135,8 @@ fn version(run: &RunSummary, models: &[ModelInfo]) -> String {
 fn compare(chosen: &[RunSummary], all: &[RunSummary], models: &[ModelInfo]) {
     let short = journal::short_ids(all);
     let id = |run: &RunSummary| {
-        let end = short.iter().find(|end| run.run_id.ends_with(**end));
-        end.map_or_else(|| run.run_id.clone(), |end| (*end).to_owned())
+        let place = all.iter().position(|other| other.run_id == run.run_id);
+        place.map_or_else(|| run.run_id.clone(), |place| short[place].to_owned())
     };
     let row = |title: &str, value: &dyn Fn(&RunSummary) -> String| -> Vec<String> {
         std::iter::once(title.to_owned()).chain(chosen.iter().map(value)).collect()

@@ -37,7 +37,7 @@ pub(super) fn histogram(histogram: &Histogram, kind: ColumnType) -> String {
         );
     }
     let _ = write!(svg, r#"<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>"#);
-    let last = histogram.edges.len().saturating_sub(1);
+    let Some(last) = histogram.edges.len().checked_sub(1) else { return svg + "</svg>" };
     let middle = last.div_ceil(2);
     let ticks = [(0, "start"), (middle, "middle"), (last, "end")];
     // The middle of a single bar is its end.

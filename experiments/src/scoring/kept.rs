@@ -47,17 +47,27 @@ impl Kept {
         if let (Some(name), Some(known), Some(first)) =
             (asked.iter().find(|name| !is_known(name)), &known, first)
         {
-            return Err(missing(name, known.iter().map(String::as_str), &first.file));
+            let file = match first.format {
+                RecordFormat::JsonLines => {
+                    format!("the first {} records of {}", first.records.num_rows(), first.file)
+                }
+                RecordFormat::Columns => first.file.to_string(),
+            };
+            return Err(missing(name, known.iter().map(String::as_str), &file));
         }
         let names: IndexSet<&String> = identity.iter().filter(is_known).chain(asked).collect();
-        let mut taken: IndexSet<&str> = scores.iter().map(|field| field.name().as_str()).collect();
-        taken.insert(ROW);
+        let own: IndexSet<&str> = scores.iter().map(|field| field.name().as_str()).chain([ROW]).collect();
+        let stays = |name: &&&String| !own.contains(name.as_str());
+        let mut taken: IndexSet<String> = names.iter().filter(stays).map(|name| (**name).clone()).collect();
         let keeps_json =
             format == Format::Jsonl && first.is_some_and(|chunk| chunk.format == RecordFormat::JsonLines);
-        let column = |name: &&String| {
+        let mut column = |name: &&String| {
             let mut output = name.to_string();
-            while taken.contains(output.as_str()) {
-                output.insert_str(0, "input_");
+            if own.contains(output.as_str()) {
+                while own.contains(output.as_str()) || taken.contains(&output) {
+                    output.insert_str(0, "input_");
+                }
+                taken.insert(output.clone());
             }
             let kind = match first {
                 Some(chunk) if chunk.format == RecordFormat::Columns => {
@@ -69,7 +79,10 @@ impl Kept {
             let field = if keeps_json { as_json(field) } else { field };
             KeptColumn { field, is_asked: asked.contains(*name) }
         };
-        Ok(Self { columns: names.iter().map(column).collect(), names: names.into_iter().cloned().collect() })
+        Ok(Self {
+            columns: names.iter().map(&mut column).collect(),
+            names: names.into_iter().cloned().collect(),
+        })
     }
 
     /// The columns as the output has them.
@@ -171,7 +184,7 @@ fn missing<'a>(name: &str, known: impl Iterator<Item = &'a str>, file: &str) -> 
     let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`? "));
     let known = known.join(", ");
     ScoringError::Columns(format!(
-        "{file} has no column `{name}` to keep; {}its columns are {known}",
+        "no column `{name}` to keep in {file}; {}its columns are {known}",
         near.unwrap_or_default()
     ))
 }

@@ -32,8 +32,11 @@ pub fn run(context: &Context<'_>, ingested: &Ingested) -> Result<(Prepared, bool
         Some(kept) => (kept, true),
         None => (clean(context, ingested, &address)?, false),
     };
-    let page = context.store.folder(Stage::Prepare, &address)?.join("profile.html");
-    let prepared = Prepared { page, ..seen_by_features(context, ingested, cleaned) };
+    let prepared = seen_by_features(context, ingested, cleaned);
+    // The pages of other runs of the same table stay as they are.
+    let seen = super::store::address(&prepared.profile)?;
+    let page = context.store.folder(Stage::Prepare, &address)?.join(format!("profile-{seen}.html"));
+    let prepared = Prepared { page, ..prepared };
     write(&prepared.page, profile::to_html(&prepared.profile).as_bytes())?;
     warn_of_identifiers(context, &prepared.profile);
     Ok((prepared, reused))

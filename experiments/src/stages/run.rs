@@ -112,7 +112,7 @@ pub fn run(loaded: &LoadedPipeline, options: &RunOptions<'_>) -> Result<RunOutco
         registered: None,
     };
     stages(&context, options.to, &mut outcome)?;
-    // The report of kept results is about the run that made them.
+    // Where all results are kept ones, so is the report.
     let is_new = outcome.stages.iter().any(|stage| stage.stage >= Stage::Evaluate && !stage.reused);
     if let Some(evaluated) = outcome.evaluated.as_ref().filter(|_| is_new) {
         report::write(evaluated, &outcome)?;

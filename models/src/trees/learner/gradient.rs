@@ -81,7 +81,7 @@ impl Draw {
 }
 
 /// Quantises gradients and hessians to integers, each rounded up or down at random by seed and row: sums are
-/// unbiased, and the same for rows in any order. `None` where the loss has no finite gradient.
+/// unbiased to within 2^-16 of a unit a row, and the same for rows in any order. `None` where the loss has no finite gradient.
 ///
 /// With 2^15 levels, a sum over n rows is off by at most about 0.3 sqrt(n) units, where a unit is a 32,767th of
 /// the largest gradient.
@@ -104,7 +104,9 @@ pub fn quantise(records: &mut [Record], seed: u64, loss: &dyn Gradients) -> Opti
 /// What makes levels with [`FRACTION`] bits behind the point of the numbers whose largest are these, and what levels
 /// stand for.
 pub fn scales(largest: [f32; 2]) -> ([f32; 2], Units) {
-    let scales = largest.map(|max| if max > 0.0 { LEVELS / max * (1 << FRACTION) as f32 } else { 0.0 });
+    // Numbers so small that their scale is none are all 0.
+    let scale = |max: f32| Some(LEVELS / max * (1 << FRACTION) as f32).filter(|scale| scale.is_finite());
+    let scales = largest.map(|max| scale(max).unwrap_or(0.0));
     let [gradient, hessian] = largest.map(|max| f64::from(max) / f64::from(LEVELS));
     (scales, Units { gradient, hessian })
 }
@@ -145,7 +147,7 @@ fn integers(records: &mut [Record], first: usize, seed: u64, scales: [f32; 2]) {
 /// and a sum of floats.
 #[inline(always)]
 fn round(value: f32, noise: u32) -> i32 {
-    // SAFETY: levels are finite and at most 32,767 in size, so this is at most 2^30.
+    // SAFETY: gradients are finite, and so are scales: a level is at most 32,767 in size, and this at most 2^30.
     let value: i32 = unsafe { value.to_int_unchecked() };
     ((value + noise as i32) >> FRACTION).min(32_767)
 }

@@ -81,6 +81,12 @@ impl Growth {
         self.n_gpus
     }
 
+    /// Most nodes of a tree that wait for their split.
+    pub(super) fn n_open_max(&self) -> u64 {
+        let by_depth = 1_u64.checked_shl(self.depth_max.min(64) as u32).unwrap_or(u64::MAX);
+        by_depth.min(self.leaves_max as u64)
+    }
+
     /// Whether gains are those of L2 alone.
     pub(super) fn is_plain(&self) -> bool {
         self.penalties.alpha == 0.0 && self.penalties.max_delta_step == 0.0

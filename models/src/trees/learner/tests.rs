@@ -25,6 +25,23 @@ impl Gradients for Towards {
     }
 }
 
+/// A loss of each row by itself.
+struct OfRows<'a>(RowScores<'a>);
+
+impl Gradients for OfRows<'_> {
+    fn block(&self, first: usize, gradients: &mut [f32], hessians: &mut [f32]) {
+        let RowScores { loss, raw, labels, .. } = self.0;
+        for (i, (g, h)) in gradients.iter_mut().zip(hessians).enumerate() {
+            (*g, *h) = loss.gradient(sigmoid_table(), raw[first + i], labels[first + i]);
+        }
+    }
+
+    fn rows(&self) -> Option<RowScores<'_>> {
+        let RowScores { loss, raw, labels, weights } = self.0;
+        Some(RowScores { loss, raw, labels, weights })
+    }
+}
+
 /// Two numbers (one with missing values, one with a thousand bins) and a category of five codes.
 fn rows(n_rows: usize, seed: u64) -> FeatureBatch {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -338,6 +355,13 @@ fn trees_are_the_same_without_the_columns() {
 }
 
 #[test]
+fn gradients_too_small_for_a_scale_are_nothing() {
+    let mut records = vec![Record::default(); 10];
+    let units = quantise(&mut records, 1, &Towards(vec![1e-31; 10])).unwrap();
+    assert!(records.iter().all(|record| record.pair >> 16 == 0) && units.gradient > 0.0);
+}
+
+#[test]
 fn gpus_that_share_the_rows_grow_the_same_trees() {
     let Some(client) = gpu::testing::client_or_skip("gpus_that_share_the_rows_grow_the_same_trees") else {
         return;
@@ -363,6 +387,29 @@ fn gpus_that_share_the_rows_grow_the_same_trees() {
             let found = grow_with(TreeLearner::with(&matrix, &growth, rows), &matrix, &labels);
             assert_eq!(found, one, "{n_shares} shares");
         }
+    }
+    // Scores that stay on the devices: each share has its own rows, lots and largest gradient.
+    let config = GbdtConfig { subsample: 0.4, ..whole() };
+    let grow_two = |rows: Option<Box<dyn store::RowStore>>| {
+        let growth = growth(&matrix, &config);
+        let mut learner = match rows {
+            Some(rows) => TreeLearner::with(&matrix, &growth, rows),
+            None => TreeLearner::new(&matrix, &growth, Device::Cpu).unwrap(),
+        };
+        let mut raw = vec![0.0; 5_000];
+        for seed in [3, 4] {
+            let loss = RowScores { loss: RowLoss::SquaredError, raw: &raw, labels: &labels, weights: None };
+            let grown = learner.grow(&OfRows(loss), seed).unwrap();
+            let values: Vec<f32> = grown.values().iter().map(|value| 0.5 * *value as f32).collect();
+            learner.add_values(&grown, &values, &mut raw, 1).unwrap();
+        }
+        raw
+    };
+    let one = grow_two(None);
+    for n_shares in [1, 2, 3] {
+        let growth = growth(&matrix, &config);
+        let rows = gpu::shared(&matrix, &growth, vec![client.clone(); n_shares]).unwrap();
+        assert_eq!(grow_two(Some(rows)), one, "{n_shares} shares");
     }
     // More devices than rows.
     let few = rows(2, 14);

@@ -40,8 +40,10 @@ pub struct GpuRows<R: Runtime> {
     _cleanup: Cleanup<R>,
 }
 
-/// Bytes of histograms that are computed and downloaded at once, unless a single one is larger.
+/// Bytes of histograms that are computed at once, unless a single one is larger.
 const HISTOGRAM_BYTES_MAX: u64 = 1 << 28;
+/// Bytes of histograms that stay on the device; those of larger trees come to the host.
+const KEPT_BYTES_MAX: u64 = 1 << 32;
 /// Nodes that are looked through at once: cuts of so many are a megabyte.
 const QUESTIONS_MAX: usize = 1_024;
 /// Shared memory of a workgroup of the histogram, which needs most.
@@ -68,9 +70,12 @@ impl<R: Runtime> GpuRows<R> {
         Ok(Self { _cleanup: Cleanup(client.clone()), client, matrix, records, search: None, scores: None })
     }
 
-    /// From now on histograms stay on the device, which looks through them for splits by the places of which `is_cut`
-    /// says that they are cut between bins and without further conditions.
-    pub fn keep_histograms(&mut self, is_cut: impl Fn(usize) -> bool) -> Result<(), GpuError> {
+    /// From now on histograms stay on the device, unless those of `n_nodes` are too many for it. It looks through them for
+    /// splits by the places of which `is_cut` says that they are cut between bins and without further conditions.
+    pub fn keep_histograms(&mut self, n_nodes: u64, is_cut: impl Fn(usize) -> bool) -> Result<(), GpuError> {
+        if n_nodes.saturating_mul(histogram_bytes(&self.matrix.layout)) > KEPT_BYTES_MAX {
+            return Ok(());
+        }
         self.search = Some(guarded(|| Ok(Search::new(&self.client, &self.matrix.layout, is_cut)))?);
         Ok(())
     }
@@ -286,8 +291,9 @@ fn check_device<R: Runtime>(client: &ComputeClient<R>, layout: &Layout) -> Resul
     let properties = client.properties();
     let word = Type::new(StorageType::Atomic(ElemType::UInt(UIntKind::U32)));
     let usage = properties.atomic_type_usage(word);
-    if ![AtomicUsage::Add, AtomicUsage::LoadStore].into_iter().all(|needed| usage.contains(needed)) {
-        return Err(GpuError::Unsupported { what: "atomic addition of 32-bit integers" });
+    let needed = [AtomicUsage::Add, AtomicUsage::LoadStore, AtomicUsage::MinMax];
+    if !needed.into_iter().all(|needed| usage.contains(needed)) {
+        return Err(GpuError::Unsupported { what: "atomic addition and maximum of 32-bit integers" });
     }
     if properties.hardware.max_shared_memory_size < SHARED_BYTES {
         return Err(GpuError::Unsupported { what: "16 KiB of memory for a workgroup" });

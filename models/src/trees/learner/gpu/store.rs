@@ -89,7 +89,7 @@ impl<R: Runtime> GpuStore<R> {
         };
         let mut shares = firsts.zip(clients).map(open).collect::<Result<Vec<_>, GpuError>>()?;
         if let ([only], true) = (shares.as_mut_slice(), growth.is_plain()) {
-            only.rows.keep_histograms(|place| growth.is_cut(place))?;
+            only.rows.keep_histograms(growth.n_open_max(), |place| growth.is_cut(place))?;
         }
         Ok(Self { shares, records: Vec::new() })
     }

@@ -10,7 +10,7 @@ pub(super) const UNITS: u32 = 256;
 pub(super) const ROWS: u32 = 16;
 
 /// What the lowest bit of a probability is worth.
-const STEP: f32 = 1.0 / 16_777_216.0;
+const STEP: f32 = 1.0 / 1_073_741_824.0;
 const ENTRIES_WORD: u32 = ENTRIES as u32;
 
 /// A loss at the present raw scores, row by row.
@@ -125,8 +125,12 @@ fn probability(table: &Array<u32>, x: f32) -> f32 {
     let above = table[entry as usize];
     let below = table[entry as usize + 1];
     let tail = above - (above - below) * part / PARTS;
-    let tail = f32::cast_from((tail + 32) >> 6) * f32::new(STEP);
-    select(x < 0.0, tail, 1.0 - tail)
+    let bits = select(tail < 1 << 24, tail, (tail + 32) & 0xFFFF_FFC0u32);
+    let tail = f32::cast_from(bits) * f32::new(STEP);
+    let p = select(x < 0.0, tail, 1.0 - tail);
+    // Drivers may take NaN for impossible, not its bits.
+    let is_number = u32::reinterpret(x) & 0x7FFF_FFFF <= 0x7F80_0000u32;
+    f32::reinterpret(select(is_number, u32::reinterpret(p), u32::reinterpret(x)))
 }
 
 #[cube]

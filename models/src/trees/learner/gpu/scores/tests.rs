@@ -64,9 +64,13 @@ fn scores_that_are_not_finite_are_refused() {
     let data = Data::random(1, 300, &[30]);
     let Some(mut on_device) = rows(&data, "scores_that_are_not_finite_are_refused") else { return };
     let (mut raw, labels, _) = scores(300, 3);
-    for number in [f32::NAN, f32::INFINITY] {
+    for (number, loss) in [
+        (f32::NAN, RowLoss::SquaredError),
+        (f32::NAN, RowLoss::Logistic),
+        (f32::INFINITY, RowLoss::SquaredError),
+    ] {
         raw[200] = number;
-        let scores = RowScores { loss: RowLoss::SquaredError, raw: &raw, labels: &labels, weights: None };
+        let scores = RowScores { loss, raw: &raw, labels: &labels, weights: None };
         on_device.take_scores(&scores, 0..300).unwrap();
         assert_eq!(start(&mut on_device, Draw { seed: 1, subsample: 1.0 }), None);
     }

@@ -95,7 +95,7 @@ fn agrees(data: &Data, histogram: &Histogram, penalties: &Regularisation, found:
 fn found_in_a_family(data: &Data, penalties: &Regularisation) {
     let Some(client) = client_or_skip("search::found_in_a_family") else { return };
     let mut rows = data.rows(client);
-    rows.keep_histograms(|_| true).unwrap();
+    rows.keep_histograms(8, |_| true).unwrap();
     let (sums, whole) = rows.root().unwrap();
     let of_all = histogram(&data.layout, &data.bins, &records(data));
     assert_eq!(sums, total(data, &of_all));
@@ -157,7 +157,7 @@ fn nothing_is_found_where_nothing_gains() {
     let mut data = data(5, 4_000, &[256, 20], 0, 300);
     data.pairs.fill(pair(700, 900));
     let mut rows = data.rows(client);
-    rows.keep_histograms(|_| true).unwrap();
+    rows.keep_histograms(8, |_| true).unwrap();
     let (total, NodeHistogram::There(histogram)) = rows.root().unwrap() else {
         panic!("it stays on the device")
     };
@@ -173,7 +173,7 @@ fn forbidden_features_are_not_found_and_others_come_whole() {
     let Some(client) = client_or_skip("forbidden_features_are_not_found") else { return };
     let data = data(6, 9_000, &[256, 256, 30, 20], 0, 300);
     let mut rows = data.rows(client);
-    rows.keep_histograms(|place| place != 2).unwrap();
+    rows.keep_histograms(8, |place| place != 2).unwrap();
     let (total, NodeHistogram::There(histogram)) = rows.root().unwrap() else {
         panic!("it stays on the device")
     };
@@ -191,6 +191,29 @@ fn forbidden_features_are_not_found_and_others_come_whole() {
     let mut places: Vec<usize> = found.bins.iter().map(|(place, _)| *place).collect();
     places.sort_unstable();
     assert_eq!((places, found.cuts), (vec![0, 2], Vec::new()));
+}
+
+#[test]
+fn where_no_feature_is_cut_all_come_whole() {
+    let Some(client) = client_or_skip("where_no_feature_is_cut_all_come_whole") else { return };
+    let data = data(7, 3_000, &[30, 20], 0, 300);
+    let mut rows = data.rows(client);
+    rows.keep_histograms(8, |_| false).unwrap();
+    let (total, NodeHistogram::There(histogram)) = rows.root().unwrap() else {
+        panic!("it stays on the device")
+    };
+    let question = Question { histogram: &histogram, total, limits: Limits::NONE, allowed: &[true, true] };
+    let found = rows.search((UNITS, &penalties()), &[question]).unwrap().pop().unwrap();
+    assert_eq!((found.cuts.len(), found.bins.len()), (0, 2));
+}
+
+#[test]
+fn histograms_of_too_many_nodes_come_to_the_host() {
+    let Some(client) = client_or_skip("histograms_of_too_many_nodes_come_to_the_host") else { return };
+    let data = data(8, 3_000, &[30, 20], 0, 300);
+    let mut rows = data.rows(client);
+    rows.keep_histograms(1 << 40, |_| true).unwrap();
+    assert!(matches!(rows.root().unwrap().1, NodeHistogram::Here(_)));
 }
 
 fn histogram_of(data: &Data) -> Histogram {
