@@ -4,6 +4,7 @@ use cubecl::client::ComputeClient;
 use cubecl::features::AtomicUsage;
 use cubecl::ir::{ElemType, StorageType, Type, UIntKind};
 use cubecl::prelude::Runtime;
+use cubecl::stream_id::StreamId;
 
 use super::super::gradient::{Draw, Record, Units};
 use super::super::histogram::{Histogram, Sums};
@@ -30,6 +31,8 @@ use super::{Done, GpuError, Order};
 /// order of rows within a node is not always the same; the histograms are, to the bit.
 pub struct GpuRows<R: Runtime> {
     client: ComputeClient<R>,
+    /// The order of work: by itself every thread would have a stream of its own, and see what others wrote too early.
+    stream: StreamId,
     matrix: GpuMatrix,
     records: Records,
     /// Where histograms stay on the device.
@@ -67,7 +70,16 @@ impl<R: Runtime> GpuRows<R> {
             });
             made.map_err(|error| GpuError::Device { reason: error.to_string() })?
         })?;
-        Ok(Self { _cleanup: Cleanup(client.clone()), client, matrix, records, search: None, scores: None })
+        let stream = StreamId::current();
+        Ok(Self {
+            _cleanup: Cleanup(client.clone(), stream),
+            client,
+            stream,
+            matrix,
+            records,
+            search: None,
+            scores: None,
+        })
     }
 
     /// From now on histograms stay on the device, unless those of `n_nodes` are too many for it. It looks through them for
@@ -76,8 +88,13 @@ impl<R: Runtime> GpuRows<R> {
         if n_nodes.saturating_mul(histogram_bytes(&self.matrix.layout)) > KEPT_BYTES_MAX {
             return Ok(());
         }
-        self.search = Some(guarded(|| Ok(Search::new(&self.client, &self.matrix.layout, is_cut)))?);
+        self.search = Some(self.run(|| Ok(Search::new(&self.client, &self.matrix.layout, is_cut)))?);
         Ok(())
+    }
+
+    /// Work for the device, behind all that it was given before.
+    fn run<T>(&self, work: impl FnOnce() -> Result<T, GpuError>) -> Result<T, GpuError> {
+        guarded(|| self.stream.executes(work))
     }
 
     /// Rows of the matrix.
@@ -93,8 +110,8 @@ impl<R: Runtime> GpuRows<R> {
                 what: format!("{} pairs for {} rows", pairs.len(), self.n_rows()),
             });
         }
-        let Self { client, records, .. } = self;
-        guarded(|| {
+        let (client, records) = (&self.client, &self.records);
+        self.run(|| {
             let done = client.memory_persistent_allocation(pairs, |pairs| records.reset(client, pairs));
             done.map_err(|error| GpuError::Device { reason: error.to_string() })
         })
@@ -103,7 +120,7 @@ impl<R: Runtime> GpuRows<R> {
     /// From now on these rows' raw scores are on the device.
     pub fn take_scores(&mut self, rows: &RowScores<'_>, stretch: Range<usize>) -> Result<(), GpuError> {
         let client = &self.client;
-        self.scores = Some(guarded(|| {
+        self.scores = Some(self.run(|| {
             let made = client.memory_persistent_allocation((), |()| Scores::upload(client, rows, stretch));
             made.map_err(|error| GpuError::Device { reason: error.to_string() })
         })?);
@@ -117,13 +134,13 @@ impl<R: Runtime> GpuRows<R> {
 
     /// Largest gradient, by size, and hessian of the scores on the device.
     pub fn largest(&self) -> Result<[f32; 2], GpuError> {
-        guarded(|| self.scores()?.largest(&self.client))
+        self.run(|| self.scores()?.largest(&self.client))
     }
 
     /// Begins a tree with the gradients of the scores on the device, in levels of these scales. `first_row` is the number
     /// of the first row here among all.
     pub fn quantise(&mut self, draw: Draw, scales: [f32; 2], first_row: usize) -> Result<(), GpuError> {
-        guarded(|| {
+        self.run(|| {
             self.scores()?.quantise(&self.client, &self.records, (draw, scales), first_row);
             Ok(())
         })
@@ -134,7 +151,7 @@ impl<R: Runtime> GpuRows<R> {
         let bits =
             |(rows, parity, value): &(Range<usize>, usize, f32)| (rows.clone(), *parity, value.to_bits());
         let leaves = self.leaves(&leaves.iter().map(bits).collect::<Vec<_>>())?;
-        guarded(|| {
+        self.run(|| {
             self.records.add(&self.client, &leaves, self.scores()?.raw());
             Ok(())
         })
@@ -147,7 +164,7 @@ impl<R: Runtime> GpuRows<R> {
     /// Sums over a stretch of records.
     pub fn histogram(&self, rows: Range<usize>, parity: usize) -> Result<Histogram, GpuError> {
         check_stretch(&rows, parity, self.n_rows())?;
-        guarded(|| {
+        self.run(|| {
             let limbs = self.limbs(rows, parity).download(&self.client)?;
             Ok(sums(&limbs, self.matrix.layout.n_bins).pop().unwrap_or_default())
         })
@@ -166,7 +183,7 @@ impl<R: Runtime> GpuRows<R> {
             let histogram = self.histogram(0..*n_rows, 0)?;
             return Ok((histogram.total(layout), NodeHistogram::Here(histogram)));
         }
-        guarded(|| {
+        self.run(|| {
             let histogram = GpuHistogram::new(&self.limbs(0..*n_rows, 0), 0, layout.n_bins);
             let first = layout.slots.first().map(|slot| histogram.slice(slot.first_bin, slot.n_bins));
             let limbs = first.map_or(Ok(Vec::new()), |first| first.download(&self.client))?;
@@ -183,14 +200,14 @@ impl<R: Runtime> GpuRows<R> {
     ) -> Result<Vec<Found>, GpuError> {
         let Some(kept) = &self.search else { return Ok(Vec::new()) };
         let found = |questions: &[Question<'_>]| {
-            guarded(|| search(&self.client, kept, &self.matrix.layout, penalised, questions))
+            self.run(|| search(&self.client, kept, &self.matrix.layout, penalised, questions))
         };
         questions.chunks(QUESTIONS_MAX).map(found).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
     }
 
     /// Turns the kept histogram of a whole into that of what a part leaves.
     pub fn subtract(&self, whole: &GpuHistogram, part: &GpuHistogram) -> Result<(), GpuError> {
-        guarded(|| {
+        self.run(|| {
             subtract(&self.client, whole, part);
             Ok(())
         })
@@ -202,7 +219,7 @@ impl<R: Runtime> GpuRows<R> {
         for order in orders {
             order.check(&self.matrix.layout, self.n_rows())?;
         }
-        guarded(|| {
+        self.run(|| {
             let placed = partition(&self.client, &self.matrix, &self.records, orders);
             let mut done: Vec<Done> = orders.iter().map(|_| Done::default()).collect();
             let n_bins = self.matrix.layout.n_bins;
@@ -242,7 +259,7 @@ impl<R: Runtime> GpuRows<R> {
     /// The leaf of each row, from the leaves' stretches of records. Together they have all rows.
     pub fn assign(&self, leaves: &[(Range<usize>, usize, u32)]) -> Result<Vec<u32>, GpuError> {
         let leaves = self.leaves(leaves)?;
-        guarded(|| self.records.assign(&self.client, &leaves))
+        self.run(|| self.records.assign(&self.client, &leaves))
     }
 
     /// Checked; all rows are in them.
@@ -263,7 +280,7 @@ impl<R: Runtime> GpuRows<R> {
     /// Records of a stretch.
     pub fn records(&self, rows: Range<usize>, parity: usize) -> Result<Vec<Record>, GpuError> {
         check_stretch(&rows, parity, self.n_rows())?;
-        guarded(|| self.records.download(&self.client, &rows, parity))
+        self.run(|| self.records.download(&self.client, &rows, parity))
     }
 
     /// Row numbers of a stretch.
@@ -312,13 +329,13 @@ fn check_n_rows<R: Runtime>(client: &ComputeClient<R>, n_rows: usize) -> Result<
 }
 
 /// Gives the memory of a matrix back to the driver, not only to the pool.
-struct Cleanup<R: Runtime>(ComputeClient<R>);
+struct Cleanup<R: Runtime>(ComputeClient<R>, StreamId);
 
 impl<R: Runtime> Drop for Cleanup<R> {
     fn drop(&mut self) {
         // A device that was lost panics here too.
         let _ = guarded(|| {
-            self.0.memory_cleanup();
+            self.1.executes(|| self.0.memory_cleanup());
             Ok(())
         });
     }
