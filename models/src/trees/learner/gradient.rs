@@ -81,7 +81,8 @@ impl Draw {
 }
 
 /// Quantises gradients and hessians to integers, each rounded up or down at random by seed and row: sums are
-/// unbiased to within 2^-16 of a unit a row, and the same for rows in any order. `None` where the loss has no finite gradient.
+/// unbiased to within 2^-16 of a unit a row, and the same for rows in any order. `None` where the loss has no finite
+/// gradient.
 ///
 /// With 2^15 levels, a sum over n rows is off by at most about 0.3 sqrt(n) units, where a unit is a 32,767th of
 /// the largest gradient.

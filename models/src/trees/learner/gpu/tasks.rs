@@ -31,10 +31,11 @@ impl Tasks {
 const AXIS: usize = 32_768;
 
 /// Workgroups of a launch: `n` over the first two axes, since one axis alone ends at 65,535, `n_deep`
-/// over the third. The last of the first two axes may be beyond the end.
+/// over the third. The last of the first two axes may be beyond the end, and so is the one of nothing: CUDA refuses a
+/// launch without workgroups.
 pub(super) fn grid(n: usize, n_deep: usize) -> CubeCount {
-    let width = n.min(AXIS);
-    CubeCount::Static(width as u32, n.div_ceil(width.max(1)) as u32, n_deep as u32)
+    let width = n.clamp(1, AXIS);
+    CubeCount::Static(width as u32, n.div_ceil(width).max(1) as u32, n_deep as u32)
 }
 
 /// A node's stretch of one of the two record buffers, as kernels read it: first row, end, and where

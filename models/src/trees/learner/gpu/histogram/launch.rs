@@ -147,8 +147,11 @@ pub(in super::super) fn histograms<R: Runtime>(
     limbs
 }
 
-/// Sums of downloaded limbs, `n_bins` to a histogram.
+/// Sums of downloaded limbs, `n_bins` to a histogram; none without bins.
 pub(in super::super) fn sums(limbs: &[u32], n_bins: usize) -> Vec<Histogram> {
+    if n_bins == 0 {
+        return Vec::new();
+    }
     limbs.chunks_exact(n_bins * LIMBS).map(|limbs| Histogram { bins: bins(limbs) }).collect()
 }
 

@@ -45,6 +45,13 @@ fn sums_agree_where_narrow_and_wide_features_share_a_word() {
 }
 
 #[test]
+fn rows_without_features_have_no_bins() {
+    let Some(client) = client_or_skip("rows_without_features_have_no_bins") else { return };
+    let rows = Data::random(2, 300, &[]).rows(client);
+    assert!(rows.histogram(0..300, 0).unwrap().bins.is_empty());
+}
+
+#[test]
 fn sums_agree_over_a_stretch_and_over_none() {
     let data = Data::random(3, 70_000, &[256, 10, 1_000]);
     agrees(&data, 17..69_001);

@@ -122,7 +122,7 @@ fn launch<R: Runtime>(
     let floors = asked.iter().flat_map(|asked| [asked.map_or(0, |asked| asked.floor.to_bits()), 0]);
     let state = Buffer::upload(client, floors.collect());
     let cuts = Buffer::empty(client, questions.len() * CUTS_MAX * CUT as usize);
-    // CUDA refuses a launch of nothing.
+    // Without a feature there is not even one to be forbidden.
     let passes: &[bool] = if n_features == 0 { &[] } else { &[false, true] };
     for &notes in passes {
         for (node, question) in questions.iter().enumerate().filter(|(node, _)| asked[*node].is_some()) {
